@@ -1,0 +1,57 @@
+"""The contract of an accuracy estimator: one network in, one score out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from nasbench.records import Score
+from nasbench.space.architecture import Architecture
+
+GoOn = Callable[[int, float], bool]
+"""Asked after an epoch with its number (from 1) and the validation value so far; False ends the estimate early."""
+
+
+class Accuracy(ABC):
+    """Something that says how good a network is. `nasbench.testing.AccuracyContract` proves an implementation.
+
+    `classes` is the number of classes it tells apart, or None when any network will do. `rungs` are the epochs after
+    which `go_on` is asked; empty when an estimate has no middle. `description` is what the run's manifest records:
+    two scores compare only under equal descriptions.
+    """
+
+    name: str
+    classes: int | None = None
+    rungs: tuple[int, ...] = ()
+
+    @property
+    @abstractmethod
+    def description(self) -> Mapping[str, Any]:
+        """Give all that a score depends on besides the network, as JSON data."""
+
+    @abstractmethod
+    def estimate(self, architecture: Architecture, go_on: GoOn) -> Score:
+        """Estimate one network on the validation split.
+
+        The search calls this once per new architecture, never while a device measures on the same cores.
+
+        Raises:
+            CandidateError: this network failed; its subclass says how.
+        """
+
+    def open(self) -> None:
+        """Get ready; raises DatasetError when the data cannot be had."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+    def __enter__(self) -> Accuracy:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""From a YAML definition to frozen records: search spaces, choices and architectures. No torch here."""
