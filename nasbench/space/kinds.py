@@ -52,11 +52,15 @@ NB201_OPERATION = one_of("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a kind; a default equal to the value leaves no trace in a row."""
+    """One option of a kind; a value equal to the default leaves no trace in a row.
+
+    `needs` names the option without which this one has no effect: where that is 0, this one leaves no trace either.
+    """
 
     name: str
     rule: Rule
     default: Scalar
+    needs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ KINDS: dict[str, Kind] = {
             Option("expand", FACTOR, 6),
             _RELU,
             _SE,
-            Option("se_gate", GATE, "hard_sigmoid"),
+            Option("se_gate", GATE, "hard_sigmoid", needs="se"),
         ),
         _kind(
             "shuffle_v2",
@@ -169,8 +173,8 @@ KINDS: dict[str, Kind] = {
             "average over the image, optional hidden layer, classifier",
             "Lin et al. 2014, arXiv:1312.4400; hidden layer: Howard et al. 2019, arXiv:1905.02244, figure 5",
             Option("hidden", COUNT_OR_NONE, 0),
-            Option("hidden_bias", FLAG, True),
-            Option("act", ACTIVATION, "hswish"),
+            Option("hidden_bias", FLAG, True, needs="hidden"),
+            Option("act", ACTIVATION, "hswish", needs="hidden"),
             out="classes",
             strided=False,
         ),
@@ -232,7 +236,7 @@ def _checked_block(
         raise DefinitionError(f"{kind_name} has the stride {stride}; this kind takes none")
     if kind.out == "same" and out_channels != in_channels:
         raise DefinitionError(f"{kind_name} turns {in_channels} channels into {out_channels}; this kind keeps them")
-    kept = []
+    kept: dict[str, Scalar] = {}
     for name, value in options:
         if not kind.has(name):
             raise unknown_name(f"option of {kind_name}", name, (option.name for option in kind.options))
@@ -244,5 +248,9 @@ def _checked_block(
         if isinstance(option.default, float):
             value = float(value)
         if value != option.default:
-            kept.append((name, value))
-    return Block(kind_name, in_channels, out_channels, stride, tuple(kept))
+            kept[name] = value
+    for name in list(kept):
+        need = kind.option(name).needs
+        if need is not None and not kept.get(need, kind.option(need).default):
+            del kept[name]
+    return Block(kind_name, in_channels, out_channels, stride, tuple(kept.items()))

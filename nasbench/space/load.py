@@ -1,0 +1,354 @@
+"""From YAML to a search space. Strict: whatever is not understood is an error with file and line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasbench.definitions import Found, Node, find_definition, list_definitions, read_definition
+from nasbench.errors import DefinitionError
+from nasbench.registry import unknown_name
+from nasbench.space import regnet
+from nasbench.space.architecture import Scalar
+from nasbench.space.choice import Choice, Steps
+from nasbench.space.kinds import COUNT, COUNT_OR_NONE, FACTOR, KINDS, Kind, Rule
+from nasbench.space.space import NamedArchitecture, SearchSpace, Skeleton, decode_choices
+from nasbench.space.stack import Row, Slot, Stack, at_layer, slot_values
+
+_SCHEMA = 1
+_DESCRIPTION = ("schema", "name", "about", "source", "skeleton", "classes", "input", "architectures")
+_STACK = ("width", "shared", "stem", "stages", "head")
+_ROW = ("block", "repeat", "out", "stride", "scale")
+_PUBLISHED = ("params", "macs", "top1", "source")
+_MAX_REPEAT = 64
+_STRIDE = Rule("a whole number from 1 to 8", lambda value: COUNT.test(value) and value <= 8)
+_REPEAT = Rule(f"a whole number from 0 to {_MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= _MAX_REPEAT)
+_SIZE = Rule("a whole number from 1 to 4096", lambda value: COUNT.test(value) and value <= 4096)
+_NUMBER = Rule("a number above 0", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and v > 0)
+_GROWTH = Rule("a number above 1", lambda value: _NUMBER.test(value) and value > 1)
+_MULTIPLE = Rule("a multiple of 8", lambda value: COUNT.test(value) and value % 8 == 0)
+_SHARE = Rule("a number from 0 to 1", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= 1)
+
+
+def find_space(name: str) -> Found:
+    """Find the file of a search space by name or path; raises UnknownNameError with a suggestion."""
+    return find_definition("search space", "search_spaces", name)
+
+
+def load_space(name: str | Path) -> SearchSpace:
+    """Read a search space by name or path.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        DefinitionError: its definition is wrong; the text says where, what came and what is allowed.
+    """
+    return read_space(read_definition(find_space(str(name)).path))
+
+
+def list_spaces() -> dict[str, Path]:
+    """List the search spaces there are, local and bundled, by name."""
+    return list_definitions("search_spaces")
+
+
+def find_architecture(name: str) -> tuple[SearchSpace, NamedArchitecture]:
+    """Find a published architecture by name in all spaces, or the one that a `.yaml` file with no choice left holds.
+
+    Raises:
+        UnknownNameError: no space has it.
+        DefinitionError: a definition is wrong, or the file leaves choices.
+    """
+    if name.endswith((".yaml", ".yml")):
+        space = load_space(name)
+        if space.choices:
+            raise DefinitionError(f"{name}: leaves {len(space.choices)} choices open; an architecture leaves none")
+        return space, NamedArchitecture(space.name, space.skeleton, {}, {})
+    known: list[str] = []
+    for path in list_spaces().values():
+        root = read_definition(path)
+        names = _architecture_names(root)
+        known += names
+        if name in names:
+            space = read_space(root)
+            return space, space.find_architecture(name)
+    raise unknown_name("architecture", name, known)
+
+
+def _architecture_names(root: Node) -> list[str]:
+    node = root.entries().get("architectures")
+    return list(node.entries()) if node is not None else []
+
+
+def read_space(root: Node) -> SearchSpace:
+    """Build a search space from the root of its definition; raises DefinitionError."""
+    entries = root.entries()
+    schema = entries.get("schema")
+    if schema is None or schema.value != _SCHEMA:
+        raise (schema or root).error(f"must say `schema: {_SCHEMA}`" if schema is None else f"is not {_SCHEMA}")
+    word = entries["skeleton"].word(("stack", "regnet")) if "skeleton" in entries else "stack"
+    own = _STACK if word == "stack" else ("stem", "rule")
+    required = {"stack": ("stem", "stages", "head"), "regnet": ("stem", "rule")}[word]
+    root.mapping(("schema", "name", "input", "classes", *required), (*_DESCRIPTION, *own))
+    name = entries["name"].text()
+    read = _read_stack if word == "stack" else _read_regnet
+    skeleton = read(name, root, entries)
+    _check_decodes(root, skeleton)
+    named = tuple(_read_architectures(name, root, skeleton)) if "architectures" in entries else ()
+    plain = {key: node.plain() for key, node in entries.items() if key not in ("about", "source", "architectures")}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    about = entries["about"].text() if "about" in entries else ""
+    source = entries["source"].text() if "source" in entries else ""
+    return SearchSpace(name, about, source, root.path, skeleton, named, digest)
+
+
+def _check_decodes(root: Node, skeleton: Skeleton) -> None:
+    """Decode with the first and with the last values, so that an impossible row is found when the file is read."""
+    for index in (0, -1):
+        try:
+            skeleton.decode(lambda choice, index=index: list(choice.values)[index])  # type: ignore[misc]
+        except DefinitionError as error:
+            raise (error if str(error).startswith(root.path) else root.error(str(error))) from None
+
+
+def _read_regnet(name: str, root: Node, entries: Mapping[str, Node]) -> Skeleton:
+    channels, size = _read_input(entries["input"])
+    rules = {"depth": _REPEAT, "group_width": COUNT, "se": _SHARE, "w0": _MULTIPLE, "wa": _NUMBER, "wm": _GROWTH}
+    given = entries["rule"].mapping(regnet.RULE)
+    reader = _SlotReader({})
+    rule = {key: at_layer(reader.slot(given[key], f"rule.{key}", rules[key]), 0) for key in regnet.RULE}
+    where = f"{root.path}:{entries['rule'].line}: rule"
+    stem = entries["stem"].integer()
+    return regnet.RegNet(name, where, channels, size, entries["classes"].integer(2), stem, rule)
+
+
+def _read_input(node: Node) -> tuple[int, Scalar | Choice]:
+    entries = node.mapping(("channels", "size"))
+    size = _SlotReader({}).slot(entries["size"], "input.size", _SIZE)
+    return entries["channels"].integer(1, 4096), at_layer(size, 0)
+
+
+def _read_stack(name: str, root: Node, entries: Mapping[str, Node]) -> Stack:
+    shared = entries["shared"].entries() if "shared" in entries else {}
+    for key, node in shared.items():
+        if "." in key:
+            raise node.error("has a dot in its name")
+    channels, size = _read_input(entries["input"])
+    reader = _SlotReader(shared)
+    width = at_layer(reader.slot(entries["width"], "width", FACTOR), 0) if "width" in entries else 1
+    rows = [_read_row(reader, entries["stem"], "stem")]
+    rows += [_read_row(reader, node, f"stage{index}") for index, node in enumerate(entries["stages"].items())]
+    rows.append(_read_row(reader, entries["head"], "head"))
+    for row, node in zip(rows, [entries["stem"], *entries["stages"].items(), entries["head"]], strict=True):
+        heads = [kind for kind in _row_kinds(row) if kind.out == "classes"]
+        if row.path == "head" and len(heads) < len(_row_kinds(row)):
+            raise node.error("must end in the classes; use " + ", ".join(k for k in KINDS if KINDS[k].out == "classes"))
+        if row.path != "head" and heads:
+            raise node.error(f"uses {heads[0].name}, which belongs at the head")
+    for key, node in shared.items():
+        if key not in reader.used:
+            raise node.error(f"is used nowhere; write ${key} in a row")
+    return Stack(name, channels, size, entries["classes"].integer(2, 1_000_000), width, tuple(rows))
+
+
+def _read_row(reader: _SlotReader, node: Node, path: str) -> Row:
+    entries = node.entries()
+    if "block" not in entries:
+        raise node.error("lacks the key 'block'")
+    repeat: Slot = 1
+    if "repeat" in entries:
+        if path in ("stem", "head"):
+            raise entries["repeat"].error("is not allowed; stem and head appear once")
+        repeat = reader.slot(entries["repeat"], f"{path}.repeat", _REPEAT)
+    most = max(int(value) for value in slot_values(at_layer(repeat, 0)))
+    kind_rule = Rule("a block", lambda value: isinstance(value, str) and value in KINDS)
+    kind_slot = reader.slot(entries["block"], f"{path}.block", kind_rule, most)
+    kinds = _unique_kinds(kind_slot)
+    node.mapping(("block",), (*_ROW, *dict.fromkeys(option.name for kind in kinds for option in kind.options)))
+    out = reader.slot(entries["out"], f"{path}.out", COUNT, most) if "out" in entries else None
+    _check_out(node, kinds, out)
+    stride = reader.slot(entries["stride"], f"{path}.stride", _STRIDE) if "stride" in entries else 1
+    if any(value != 1 for value in slot_values(at_layer(stride, 0))):
+        for kind in kinds:
+            if not kind.strided:
+                raise entries["stride"].error(f"is given to {kind.name}, which takes no stride")
+    options: dict[str, Slot] = {}
+    for key, value in entries.items():
+        if key not in _ROW:
+            rules = [kind.option(key).rule for kind in kinds if kind.has(key)]
+            options[key] = reader.slot(value, f"{path}.{key}", _all_of(rules), most)
+    _check_needs(entries, kinds, options)
+    scale = entries["scale"].word(("always", "never", "above_one")) if "scale" in entries else "always"
+    where = f"{node.path}:{node.line}: {node.key}"
+    return Row(path, where, kind_slot, repeat, out, stride, scale, options)
+
+
+def _unique_kinds(slot: Slot) -> list[Kind]:
+    slots = slot if isinstance(slot, tuple) else (slot,)
+    return [KINDS[str(name)] for name in dict.fromkeys(value for one in slots for value in slot_values(one))]
+
+
+def _row_kinds(row: Row) -> list[Kind]:
+    return _unique_kinds(row.kind)
+
+
+def _check_out(node: Node, kinds: list[Kind], out: Slot | None) -> None:
+    takers = [kind.name for kind in kinds if kind.out == "given"]
+    if takers and out is None:
+        raise node.error(f"lacks the key 'out', the output channels of {takers[0]}")
+    if out is not None and not takers:
+        words = "the number of classes" if kinds[0].out == "classes" else "those of its input"
+        raise node.entries()["out"].error(f"is given, but the output channels of {kinds[0].name} are {words}")
+
+
+def _check_needs(entries: Mapping[str, Node], kinds: list[Kind], options: Mapping[str, Slot]) -> None:
+    """Refuse a choice that would sometimes have no effect."""
+    for kind in kinds:
+        for option in kind.options:
+            slot = options.get(option.name)
+            if option.needs is None or slot is None or not isinstance(slot, Choice | tuple):
+                continue
+            needed = options.get(option.needs, kind.option(option.needs).default)
+            each = needed if isinstance(needed, tuple) else (needed,)
+            if not all(value for one in each for value in slot_values(one)):
+                raise entries[option.name].error(f"is a choice, but has no effect where {option.needs} is 0")
+
+
+def _all_of(rules: list[Rule]) -> Rule:
+    """Allow what every rule allows."""
+    words = " and ".join(dict.fromkeys(rule.words for rule in rules))
+    return Rule(words, lambda value: all(rule.test(value) for rule in rules))
+
+
+@dataclass
+class _SlotReader:
+    """Reads what stands at one place of a row. Shared choices are read where they are first used, and kept."""
+
+    shared: Mapping[str, Node]
+
+    def __post_init__(self) -> None:
+        self.used: dict[str, Slot] = {}
+
+    def slot(self, node: Node, name: str, rule: Rule, repeats: int = 0) -> Slot:
+        """Read a value, a list, `{each: ...}` (where `repeats` is above 0), a range or a `$shared` name."""
+        if isinstance(node.value, str) and node.value.startswith("$"):
+            return self._shared(node, node.value[1:], rule)
+        if isinstance(node.value, dict) and "each" in node.value:
+            if not repeats:
+                raise node.error("cannot be chosen for each repeat; write a list")
+            inner = node.mapping(("each",))["each"]
+            values = self._values(inner, rule)
+            return tuple(Choice(f"{name}.{layer}", values) for layer in range(repeats))
+        if isinstance(node.value, dict | list):
+            return Choice(name, self._values(node, rule))
+        return self._checked(node, rule)
+
+    def _shared(self, node: Node, key: str, rule: Rule) -> Slot:
+        if key not in self.shared:
+            close = difflib.get_close_matches(key, self.shared, n=1)
+            hint = f" Did you mean {('$' + close[0])!r}?" if close else ""
+            raise node.error(f"names {node.value!r}, which `shared:` does not have.{hint}")
+        if key not in self.used:
+            self.used[key] = _SlotReader({}).slot(self.shared[key], key, Rule("anything", lambda value: True))
+        slot = self.used[key]
+        for value in slot_values(at_layer(slot, 0)):
+            if not rule.test(value):
+                raise self.shared[key].error(f"holds {value!r}, but {node.key} needs {rule.words}")
+        return slot
+
+    def _values(self, node: Node, rule: Rule) -> tuple[Scalar, ...] | Steps:
+        if isinstance(node.value, dict):
+            return self._steps(node, rule)
+        values = [self._checked(item, rule) for item in node.items()]
+        if len(set(map(repr, values))) < len(values) or len(set(values)) < len(values):
+            raise node.error("holds a value twice")
+        if len(values) < 2:
+            raise node.error("is a list of one value; write the value alone, or add another")
+        return tuple(values)
+
+    def _steps(self, node: Node, rule: Rule) -> Steps:
+        entries = node.mapping(("from", "to", "step"))
+        for entry in entries.values():
+            if not isinstance(entry.value, int | float) or isinstance(entry.value, bool):
+                raise entry.error(f"is {entry.describe()}; a number is needed")
+        low, high, step = (entries[key].value for key in ("from", "to", "step"))
+        if not step > 0 or not low < high:
+            raise node.error("must go up: `from` below `to`, `step` above 0")
+        steps = Steps(low, high, step)
+        if not 2 <= len(steps) <= 1_000_000:
+            raise node.error(f"has {len(steps)} values; from 2 to 1,000,000 are allowed")
+        for value in (steps[0], steps[1], steps[len(steps) - 1]):
+            if not rule.test(value):
+                raise node.error(f"reaches {value}; {rule.words} is needed")
+        return steps
+
+    def _checked(self, node: Node, rule: Rule) -> Scalar:
+        value = node.value
+        if value is None or isinstance(value, dict | list) or not rule.test(value):
+            if rule.words == "a block" and isinstance(value, str):
+                raise node.error(str(unknown_name("block", value, KINDS)))
+            raise node.error(f"is {node.describe()}; {rule.words} is needed")
+        return value  # type: ignore[no-any-return]
+
+
+def _read_architectures(space: str, root: Node, skeleton: Skeleton) -> Iterator[NamedArchitecture]:
+    for name, node in root.entries()["architectures"].entries().items():
+        entries = node.mapping((), ("choose", "table", "published"))
+        if ("choose" in entries) == ("table" in entries):
+            raise node.error("needs either `choose`, a point of this space, or `table`, rows of its own")
+        published = _read_published(entries["published"]) if "published" in entries else {}
+        if "choose" in entries:
+            choices = _read_choices(entries["choose"], skeleton)
+            own: Skeleton = skeleton
+        else:
+            choices, own = None, _read_table(space, root, entries["table"])
+        try:
+            decode_choices(own, choices or {})
+        except DefinitionError as error:
+            raise node.error(f"is not possible: {error}") from None
+        yield NamedArchitecture(name, own, choices, published)
+
+
+def _read_choices(node: Node, skeleton: Skeleton) -> dict[str, Scalar]:
+    """Read `choose`; a choice for every repeat may be given as one value or as a list."""
+    names = {choice.name for choice in skeleton.choices}
+    chosen: dict[str, Scalar] = {}
+    for name, value in node.entries().items():
+        if name in names:
+            chosen[name] = value.plain()
+            continue
+        each = [full for full in names if full.startswith(f"{name}.") and full[len(name) + 1 :].isdigit()]
+        if not each:
+            raise value.error(str(unknown_name("choice", name, names)))
+        if isinstance(value.value, list):
+            chosen.update({f"{name}.{layer}": item.plain() for layer, item in enumerate(value.items())})
+        else:
+            repeat = node.entries().get(f"{name.rsplit('.', 1)[0]}.repeat")
+            count = repeat.integer(0) if repeat is not None else len(each)
+            chosen.update({f"{name}.{layer}": value.plain() for layer in range(count)})
+    return chosen
+
+
+def _read_table(space: str, root: Node, node: Node) -> Skeleton:
+    """Read rows with no choice left; what they do not say is taken from the space."""
+    given = node.mapping((), ("input", *_STACK, "rule"))
+    entries = {key: value for key, value in root.entries().items() if key not in ("architectures", *_STACK, "rule")}
+    own = {key: value for key, value in root.entries().items() if key in (*_STACK, "rule") and key != "width"}
+    entries.update({key: value for key, value in own.items() if key in ("stem", "head") or "stages" not in given})
+    entries.update(given)
+    read = _read_regnet if "rule" in entries else _read_stack
+    skeleton = read(space, root, entries)
+    if skeleton.choices:
+        names = ", ".join(choice.name for choice in skeleton.choices)
+        raise node.error(f"leaves the choices {names}; an architecture leaves none")
+    return skeleton
+
+
+def _read_published(node: Node) -> dict[str, float | str]:
+    entries = node.mapping(("source",), _PUBLISHED)
+    figures: dict[str, float | str] = {"source": entries["source"].text()}
+    number = {"params": 1e15, "macs": 1e18, "top1": 100.0}
+    figures.update({key: entries[key].number(0, high) for key, high in number.items() if key in entries})
+    return figures
