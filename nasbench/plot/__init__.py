@@ -1,0 +1,1 @@
+"""Figures for papers, drawn from parquet alone: what is seen is what was stored."""

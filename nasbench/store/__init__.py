@@ -1,0 +1,1 @@
+"""A run on the disk: the log that a crash cannot hurt, and the parquet files that everybody reads."""

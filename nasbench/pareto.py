@@ -1,0 +1,189 @@
+"""Pareto fronts and hypervolumes. Losses are smaller-is-better arrays of shape (points, objectives)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.records import Evaluation
+
+Losses = NDArray[np.float64]
+
+UNUSABLE_VERDICTS = ("invalid", "failed")
+"""Verdicts whose latency and memory are no figures; such a row is never feasible when one of the two counts."""
+
+_MEASURED = ("latency", "memory")
+
+
+def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
+    """Mark the points that no other point equals or beats in all objectives and beats in one; equal points stay.
+
+    Raises:
+        ValueError: the array is not (points, objectives) or holds NaN or infinity.
+    """
+    import moocore
+
+    points = _points(losses)
+    if len(points) < 2:
+        return np.ones(len(points), dtype=bool)
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=bool)
+
+
+def rank(losses: ArrayLike) -> NDArray[np.int64]:
+    """Number the layers of non-dominated points: 0 is the front, 1 the front without layer 0, and so on.
+
+    Non-dominated sorting, Deb et al. 2002, doi:10.1109/4235.996017, section III-A. Raises as `non_dominated`.
+    """
+    import moocore
+
+    points = _points(losses)
+    if len(points) < 2:
+        return np.zeros(len(points), dtype=np.int64)
+    return np.asarray(moocore.pareto_rank(points), dtype=np.int64)
+
+
+def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
+    """Give the volume between the points and the reference that at least one point dominates.
+
+    Points at or beyond the reference in some objective add nothing. The unit is the product of the objectives' units.
+    Raises as `non_dominated`.
+    """
+    import moocore
+
+    points = _points(losses)
+    corner = np.asarray(reference, dtype=np.float64)
+    inside = points[(points < corner).all(axis=1)]
+    if len(inside) == 0:
+        return 0.0
+    if inside.shape[1] == 1:  # a front of one objective is its best point; moocore starts at two
+        return float(corner[0] - inside.min())
+    return float(moocore.hypervolume(inside, ref=corner))
+
+
+class FrontTracker:
+    """The front and hypervolume of a growing set of points.
+
+    Only the front is kept, so a further point costs a comparison with the front, whatever the number of points before.
+    """
+
+    def __init__(self, reference: ArrayLike) -> None:
+        self._reference = np.asarray(reference, dtype=np.float64)
+        self._front: Losses = np.empty((0, len(self._reference)))
+        self.hypervolume = 0.0
+
+    @property
+    def front(self) -> Losses:
+        """The distinct non-dominated points inside the reference, in the order they came."""
+        return self._front
+
+    def add(self, point: ArrayLike) -> float:
+        """Take one more point and give the hypervolume of all so far, which never falls."""
+        new = _points(np.atleast_2d(np.asarray(point, dtype=np.float64)))[0]
+        if (new < self._reference).all() and not (self._front <= new).all(axis=1).any():
+            beaten = (new <= self._front).all(axis=1)
+            self._front = np.vstack([self._front[~beaten], new])
+            self.hypervolume = max(self.hypervolume, hypervolume(self._front, self._reference))
+        return self.hypervolume
+
+
+def is_feasible(evaluation: Evaluation, objectives: Sequence[Objective], limits: Mapping[str, float]) -> bool:
+    """Say whether a trial may stand in a front: complete, every objective known and every limit kept.
+
+    A limit on an objective to maximize is a floor. A duplicate repeats another trial and is not feasible itself.
+    """
+    if evaluation.status != "complete":
+        return False
+    wanted = [*objectives, *(OBJECTIVES[name] for name in limits)]
+    if any(objective.name in _MEASURED for objective in wanted) and any(
+        measurement.verdict in UNUSABLE_VERDICTS for measurement in evaluation.measurements[:1]
+    ):
+        return False
+    if any(objective.read(evaluation) is None for objective in wanted):
+        return False
+    return all(
+        OBJECTIVES[name].loss(value) <= OBJECTIVES[name].loss(limit)
+        for name, limit in limits.items()
+        if (value := OBJECTIVES[name].read(evaluation)) is not None
+    )
+
+
+def losses_of(evaluations: Iterable[Evaluation], objectives: Sequence[Objective]) -> Losses:
+    """Give the losses of feasible evaluations, shape (evaluations, objectives)."""
+    rows = [[_loss(evaluation, objective) for objective in objectives] for evaluation in evaluations]
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), len(objectives))
+
+
+def reference_losses(objectives: Sequence[Objective], limits: Mapping[str, float], losses: ArrayLike) -> Losses:
+    """Give the worst corner of a run's box: accuracy 0, and each cost's limit or, without one, its largest value.
+
+    Args:
+        objectives: one a column of `losses`.
+        limits: the run's `--max` by objective name.
+        losses: those of the feasible evaluations.
+    """
+    points = _points(losses)
+    corner = np.zeros(len(objectives))
+    for column, objective in enumerate(objectives):
+        if not objective.maximize:
+            largest = points[:, column].max() if len(points) else 0.0
+            corner[column] = limits.get(objective.name, largest)
+    return corner
+
+
+def normalize(losses: ArrayLike, objectives: Sequence[Objective], reference: ArrayLike) -> Losses:
+    """Scale losses so that the best conceivable point (accuracy 1, costs 0) is at 0 and the reference at 1.
+
+    An objective whose reference is itself the best conceivable value tells points apart no more; it becomes 0.
+    """
+    ideal = np.asarray([-1.0 if objective.maximize else 0.0 for objective in objectives])
+    span = np.asarray(reference, dtype=np.float64) - ideal
+    return np.where(span > 0, (_points(losses) - ideal) / np.where(span > 0, span, 1.0), 0.0)
+
+
+def normalized_hypervolume(
+    evaluations: Iterable[Evaluation], objectives: Sequence[Objective], limits: Mapping[str, float]
+) -> float:
+    """Give the share, 0 to 1, of a run's box that its front dominates; without a unit.
+
+    The box lies between the best conceivable point (accuracy 1, every cost 0) and the reference (accuracy 0, each
+    cost its limit or, without one, the largest value among the feasible evaluations). Two runs compare only under the
+    same reference: give both the same limits.
+
+    Source: Zitzler and Thiele 1998, doi:10.1007/BFb0056872 (the measure); the box is this project's.
+    """
+    feasible = [e for e in evaluations if is_feasible(e, objectives, limits)]
+    losses = losses_of(feasible, objectives)
+    scaled = normalize(losses, objectives, reference_losses(objectives, limits, losses))
+    return hypervolume(scaled, np.ones(len(objectives)))
+
+
+def hypervolume_curve(scaled: ArrayLike, feasible: Sequence[bool] | NDArray[Any]) -> Losses:
+    """Give the hypervolume after each trial.
+
+    Args:
+        scaled: what `normalize` gives, one row a feasible trial, in trial order.
+        feasible: one flag a trial; the other trials repeat the value before them.
+    """
+    points = _points(scaled)
+    tracker = FrontTracker(np.ones(points.shape[1]))
+    rows = iter(points)
+    return np.asarray([tracker.add(next(rows)) if flag else tracker.hypervolume for flag in feasible], dtype=np.float64)
+
+
+def _loss(evaluation: Evaluation, objective: Objective) -> float:
+    value = objective.read(evaluation)
+    assert value is not None, "only feasible evaluations have losses"
+    return objective.loss(value)
+
+
+def _points(losses: ArrayLike) -> Losses:
+    points = np.asarray(losses, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise ValueError(f"losses have the shape {points.shape}; (points, objectives) is needed")
+    if not np.isfinite(points).all():
+        raise ValueError("losses hold NaN or infinity; a failed candidate has no losses")
+    return points

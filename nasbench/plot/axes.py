@@ -1,0 +1,51 @@
+"""What an axis shows: the unit that fits the values, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nasbench.objectives import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A stored figure times `scale` is what the axis shows."""
+
+    objective: Objective
+    scale: float
+    label: str
+
+
+_STEPS: dict[str, tuple[tuple[str, float], ...]] = {
+    "s": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
+    "bytes": (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("bytes", 1.0)),
+    "count": (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3), ("", 1.0)),
+}
+_NAMES = {
+    "accuracy": "Top-1 accuracy",
+    "latency": "Latency",
+    "params": "Parameters",
+    "macs": "MACs",
+    "memory": "Memory",
+}
+
+
+def make_axis(objective: Objective, values: Iterable[float], batch: int | None = None) -> Axis:
+    """Choose the largest unit in which most values are at least 1; percent for a share.
+
+    Args:
+        objective: what the axis shows.
+        values: stored values, in the objective's stored unit.
+        batch: images in one inference, said on a latency's axis when it is not 1.
+    """
+    name = _NAMES.get(objective.name, objective.name)
+    if objective.unit == "share of one":
+        return Axis(objective, 100.0, f"{name} (%)")
+    sizes = sorted(abs(value) for value in values)
+    middle = sizes[len(sizes) // 2] if sizes else 0.0
+    steps = _STEPS.get(objective.unit, ((objective.unit, 1.0),))
+    unit, size = next((step for step in steps if middle >= step[1]), steps[-1] if sizes else steps[0])
+    if objective.name == "latency" and batch not in (None, 1):
+        name = f"{name} of a batch of {batch}"
+    return Axis(objective, 1.0 / size, f"{name} ({unit})" if unit else name)

@@ -1,0 +1,291 @@
+"""The figure of a search: accuracy against cost, and the hypervolume over the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nasbench.errors import DefinitionError
+from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.pareto import Losses, hypervolume_curve, non_dominated, normalize, reference_losses
+from nasbench.plot.axes import Axis, make_axis
+from nasbench.plot.labels import place_labels
+from nasbench.plot.style import LOOKS, RULES, WIDTHS_INCH, Look, check_output, save
+from nasbench.registry import unknown_name
+from nasbench.store.parquet import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_RASTER = 1000
+"""Above this many dominated points they are a picture inside a vector file, which stays small and opens at once."""
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One run, ready to draw: its feasible trials, and those of them that no other beats in the two figures shown."""
+
+    run: Run
+    look: Look
+    feasible: pd.DataFrame
+    front: pd.DataFrame
+    losses: Losses
+
+
+def draw_front(
+    runs: Sequence[Run], out: Path, x: str | None = None, y: str | None = None, width: str = "double"
+) -> None:
+    """Draw one or more runs into a PNG, SVG or PDF, by the suffix of `out`.
+
+    Left: every feasible trial, the front of the two figures shown as steps, with 95 % intervals of the median where one
+    is a latency, and the published architectures by name. Right: the share of the box between the best conceivable
+    point and the reference that the front over all objectives dominates, after each trial; several runs share one
+    reference, the worst of theirs.
+
+    Args:
+        runs: read by `store.parquet.read_run`; with equal objectives, data set, device, batch and number format.
+        out: the file to write; its folder is made.
+        x: objective across; the first cost by default.
+        y: objective upwards; accuracy, or the first other objective, by default.
+        width: `single` (3.5 in, panels above each other) or `double` (7.16 in).
+
+    Raises:
+        DefinitionError: the suffix, width or an objective is not there, or the runs cannot share axes; it says why.
+        StoreError: the file cannot be written.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    check_output(out, width)
+    if not runs:
+        raise DefinitionError("there is no run to draw; name at least one")
+    check_comparable(runs)
+    across, upwards = _choose(runs[0], x, y)
+    series = [_series(run, LOOKS[index % len(LOOKS)], across, upwards) for index, run in enumerate(runs)]
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a user's own settings would make another figure of the same run
+        mpl.rcParams.update(RULES)
+        stacked = width == "single"
+        size = (WIDTHS_INCH[width], (4.6 if stacked else 2.7) + 0.16 * len(runs))
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = (
+            figure.subplots(2, 1, height_ratios=[1.6, 1]) if stacked else figure.subplots(1, 2, width_ratios=[1.6, 1])
+        )
+        axes = _axis_of(across, series), _axis_of(upwards, series)
+        _draw_trials(grid[0], series, *axes)
+        _draw_hypervolume(grid[1], series)
+        _draw_legend(figure, series, stacked)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        _draw_names(grid[0], series, *axes)
+        save(figure, out)
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Refuse runs whose figures do not mean the same.
+
+    Raises:
+        DefinitionError: they differ in objectives, data set, split, metric, device, batch or number format; the text
+            names the field.
+    """
+    measured = any(objective.name in ("latency", "memory") for objective in runs[0].objectives)
+    for run in runs[1:]:
+        _compare("objectives", *((one, {o.name for o in one.objectives}) for one in (runs[0], run)))
+    for field in (
+        "dataset",
+        "split",
+        "accuracy_metric",
+        *(("device", "device_digest", "batch", "dtype") if measured else ()),
+    ):
+        seen: tuple[Run, set[Any]] | None = None
+        for run in runs:
+            values = set(run.evaluations.loc[run.evaluations["feasible"], field].dropna())
+            if values and seen:
+                _compare(field, seen, (run, values))
+            seen = seen or ((run, values) if values else None)
+
+
+def _compare(field: str, one: tuple[Run, set[Any]], other: tuple[Run, set[Any]]) -> None:
+    if one[1] != other[1]:
+        texts = [f"{run.name} has {', '.join(sorted(map(str, values))) or 'none'}" for run, values in (one, other)]
+        raise DefinitionError(
+            f"runs that differ in {field} cannot share axes: {texts[0]}; {texts[1]}. Draw them apart."
+        )
+
+
+def _choose(run: Run, x: str | None, y: str | None) -> tuple[Objective, Objective]:
+    names = [objective.name for objective in run.objectives]
+    for name in (x, y):
+        if name is not None and name not in names:
+            raise unknown_name(f"objective of {run.name}", name, names)
+    if len(names) < 2:
+        raise DefinitionError(f"{run.name} has {len(names)} objectives; a front needs 2")
+    upwards = y or next(name for name in (["accuracy"] if "accuracy" in names else []) + names if name != x)
+    costs = [name for name in names if not OBJECTIVES[name].maximize] + names
+    across = x or next(name for name in costs if name != upwards)
+    if across == upwards:
+        raise DefinitionError(f"both axes would show {across}; choose two of {', '.join(names)}")
+    return OBJECTIVES[across], OBJECTIVES[upwards]
+
+
+def _series(run: Run, look: Look, across: Objective, upwards: Objective) -> _Series:
+    feasible = run.evaluations[run.evaluations["feasible"]]
+    shown = _losses(feasible, (across, upwards))
+    front = feasible[non_dominated(shown)].sort_values([across.column, upwards.column], kind="stable")
+    return _Series(run, look, feasible, front, _losses(feasible, run.objectives))
+
+
+def _losses(frame: pd.DataFrame, objectives: Sequence[Objective]) -> Losses:
+    signs = np.asarray([-1.0 if objective.maximize else 1.0 for objective in objectives])
+    values = frame[[objective.column for objective in objectives]].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(values * signs, dtype=np.float64)
+
+
+def _axis_of(objective: Objective, series: Sequence[_Series]) -> Axis:
+    values = [float(value) for one in series for value in one.feasible[objective.column]]
+    batches = {int(batch) for one in series for batch in one.feasible["batch"].dropna()}
+    return make_axis(objective, values, batches.pop() if len(batches) == 1 else None)
+
+
+def _draw_trials(axes: Axes, series: Sequence[_Series], across: Axis, upwards: Axis) -> None:
+    axes.set_xlabel(across.label)
+    axes.set_ylabel(upwards.label)
+    for one in series:
+        x, y = _values(one.feasible, across), _values(one.feasible, upwards)
+        beaten = ~one.feasible.index.isin(one.front.index)
+        axes.plot(
+            x[beaten],
+            y[beaten],
+            linestyle="",
+            marker=one.look.marker,
+            markersize=2.2,
+            color=one.look.color,
+            alpha=0.25,
+            markeredgewidth=0,
+            rasterized=bool(beaten.sum() > _RASTER),
+            zorder=2,
+        )
+    for one in series:
+        x, y = _values(one.front, across), _values(one.front, upwards)
+        # Between two points only what the cheaper one gives is known to be reachable, so the front goes in steps.
+        where: Literal["pre", "post"] = "pre" if across.objective.maximize else "post"
+        axes.step(x, y, where=where, color=one.look.color, linestyle=one.look.line, linewidth=0.8, alpha=0.7, zorder=3)
+        axes.errorbar(
+            x,
+            y,
+            xerr=_interval(one.front, across),
+            yerr=_interval(one.front, upwards),
+            linestyle="",
+            marker=one.look.marker,
+            markersize=3.6,
+            color=one.look.color,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            elinewidth=1.1,
+            capsize=2.2,
+            capthick=0.9,
+            zorder=4,
+        )
+    if not any(len(one.feasible) for one in series):
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no feasible trial", transform=axes.transAxes, ha="center", va="center", color="0.4")
+
+
+def _draw_names(axes: Axes, series: Sequence[_Series], across: Axis, upwards: Axis) -> None:
+    names: dict[str, tuple[float, float, str]] = {}
+    dots: list[tuple[float, float, float]] = []
+    for one in series:
+        named = one.feasible[one.feasible["published"].notna()]
+        x, y = _values(named, across), _values(named, upwards)
+        axes.plot(
+            x,
+            y,
+            linestyle="",
+            marker="*",
+            markersize=8,
+            color=one.look.color if len(series) > 1 else "white",
+            markeredgecolor="black",
+            markeredgewidth=0.7,
+            zorder=5,
+        )
+        dots += ((*place, 50.0) for place in zip(x, y, strict=True))
+        for place in zip(x, y, named["published"], strict=True):
+            names.setdefault(place[2], place)  # the same network in several runs is named once
+        front = zip(_values(one.front, across), _values(one.front, upwards), strict=True)
+        dots += ((*place, 10.0) for place in front)
+    place_labels(axes, list(names.values()), dots)
+
+
+def _draw_hypervolume(axes: Axes, series: Sequence[_Series]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    objectives = series[0].run.objectives
+    corners = [reference_losses(objectives, one.run.limits, one.losses) for one in series]
+    reference = np.max(corners, axis=0)
+    for one in series:
+        curve = hypervolume_curve(
+            normalize(one.losses, objectives, reference), one.run.evaluations["feasible"].to_list()
+        )
+        trials = one.run.evaluations["trial"].to_numpy(dtype=np.int64) + 1
+        axes.step(trials, curve, where="post", color=one.look.color, linestyle=one.look.line, linewidth=1.2)
+        if len(curve):
+            axes.plot(trials[-1:], curve[-1:], marker=one.look.marker, markersize=4, color=one.look.color)
+    axes.set_xlabel("Trials")
+    axes.set_ylabel("Hypervolume (share)\nsame box for all runs" if len(series) > 1 else "Hypervolume (share of box)")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    if max((len(one.run.evaluations) for one in series), default=0) < 2:
+        axes.set_xlim(0, 2)
+    if not any(one.feasible.shape[0] > 1 for one in series):
+        axes.set_ylim(0, 1)
+    if not any(len(one.run.evaluations) for one in series):
+        axes.text(0.5, 0.5, "no trial", transform=axes.transAxes, ha="center", va="center", color="0.4")
+
+
+def _draw_legend(figure: Figure, series: Sequence[_Series], stacked: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [], [], color=one.look.color, marker=one.look.marker, linestyle=one.look.line, linewidth=1.2, markersize=4
+        )
+        for one in series
+    ]
+    labels = [_describe(one) for one in series]
+    if any(one.feasible["published"].notna().any() for one in series):
+        handles.append(Line2D([], [], linestyle="", marker="*", markersize=8, color="white", markeredgecolor="black"))
+        labels.append("published architecture")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=1 if stacked else 2, frameon=False, handlelength=3.2
+    )
+
+
+def _describe(one: _Series) -> str:
+    """Say what a run's points rest on: how many trials, and the verdicts of the front's latencies."""
+    trials = len(one.run.evaluations)
+    text = f"{one.run.name}: {trials:,} trial{'' if trials == 1 else 's'}, {len(one.front)} on the front"
+    verdicts = one.front["latency_verdict"].dropna().value_counts()
+    other = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()) if verdict != "ok")
+    return f"{text} ({other})" if other else text
+
+
+def _values(frame: pd.DataFrame, axis: Axis) -> Losses:
+    return frame[axis.objective.column].to_numpy(dtype=np.float64, na_value=np.nan) * axis.scale
+
+
+def _interval(frame: pd.DataFrame, axis: Axis) -> Losses | None:
+    """Give how far the 95 % interval reaches below and above each value, shape (2, points); 0 where unknown."""
+    if axis.objective.name != "latency":
+        return None
+    ends = frame[["latency_low_s", "latency_high_s"]].to_numpy(dtype=np.float64, na_value=np.nan).T * axis.scale
+    values = _values(frame, axis)
+    reach: Losses = np.clip(np.stack([values - ends[0], ends[1] - values]), 0.0, None)
+    return np.nan_to_num(reach)

@@ -1,0 +1,235 @@
+"""The columns of the parquet files: name, type, unit, meaning, and where each value comes from.
+
+This is the one place that says what is stored. `results/README.md` shows the same tables and a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nasbench.objectives import OBJECTIVES
+from nasbench.records import Evaluation, Measurement, TimingPlan
+from nasbench.store.schema import dump_json, parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An evaluation together with what only the whole run can say of it."""
+
+    run: str
+    evaluation: Evaluation
+    feasible: bool
+    on_front: bool
+    hypervolume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A measurement with the trial that asked for it."""
+
+    run: str
+    trial: int
+    index: int
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. `type` is as pyarrow writes it, `unit` is `-` for what has none, `read` takes a Trial or a Sampled."""
+
+    name: str
+    type: str
+    unit: str
+    about: str
+    read: Callable[[Any], Any]
+
+
+def _trial(name: str, kind: str, unit: str, about: str, read: Callable[[Evaluation], Any]) -> Column:
+    return Column(name, kind, unit, about, lambda row: read(row.evaluation))
+
+
+def _figure(objective: str, kind: str) -> Column:
+    found = OBJECTIVES[objective]
+    return _trial(found.column, kind, found.unit, found.about, found.read)
+
+
+def _score(name: str, kind: str, unit: str, about: str, read: Callable[[Any], Any]) -> Column:
+    return _trial(name, kind, unit, about, lambda e: None if e.score is None else read(e.score))
+
+
+def _first(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
+    return _trial(name, kind, unit, about, lambda e: read(e.measurements[0]) if e.measurements else None)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return dump_json(dict(data), "a stored mapping")
+
+
+EVALUATIONS: tuple[Column, ...] = (
+    Column("run", "string", "-", "name of the run, its folder's", lambda row: row.run),
+    _trial("trial", "int64", "-", "number of the trial in its run, from 0", lambda e: e.trial),
+    _trial(
+        "status",
+        "string",
+        "-",
+        "complete, pruned (estimate ended early), infeasible (beyond a limit), duplicate, or the kind of failure",
+        lambda e: e.status,
+    ),
+    _trial("error", "string", "-", "what went wrong, one line", lambda e: e.error),
+    _trial("of_trial", "int64", "-", "the trial whose figures a duplicate repeats", lambda e: e.of_trial),
+    _trial("published", "string", "-", "name of the published architecture that this is", lambda e: e.published),
+    Column("feasible", "bool", "-", "complete, every objective known, every limit kept", lambda row: row.feasible),
+    Column("on_front", "bool", "-", "no other feasible trial of the run dominates it", lambda row: row.on_front),
+    _trial(
+        "architecture", "string", "-", "digest of the network, equal for equal ones", lambda e: e.architecture.digest
+    ),
+    _trial("space", "string", "-", "search space that it was drawn from", lambda e: e.architecture.space),
+    _trial("choices", "string", "JSON", "what the sampler chose, by path", lambda e: _json(e.choices)),
+    _trial(
+        "input_shape",
+        "list<int64>",
+        "pixels",
+        "channels, height, width of one image",
+        lambda e: e.architecture.input_shape,
+    ),
+    _trial("classes", "int64", "count", "classes that it tells apart", lambda e: e.architecture.classes),
+    _figure("accuracy", "double"),
+    _score("accuracy_metric", "string", "-", "what `accuracy` is", lambda s: s.metric),
+    _score("accuracy_method", "string", "-", "how it was estimated", lambda s: s.method),
+    _score("dataset", "string", "-", "data set of the estimate", lambda s: s.dataset),
+    _score("split", "string", "-", "split that `accuracy` was taken on", lambda s: s.split),
+    _score("estimate_finished", "bool", "-", "false when the estimate was ended early", lambda s: s.finished),
+    _score("estimate_s", "double", "s", "time the estimate took", lambda s: s.seconds),
+    _score(
+        "epochs",
+        "int64",
+        "count",
+        "epochs trained; null for an estimate without any",
+        lambda s: s.curve[-1][0] if s.curve else None,
+    ),
+    _score(
+        "accuracy_curve",
+        "string",
+        "JSON",
+        "[epoch, value] pairs on the way",
+        lambda s: dump_json([list(p) for p in s.curve], "curve"),
+    ),
+    _score("estimate_details", "string", "JSON", "what else the estimator tells", lambda s: _json(s.details)),
+    _figure("latency", "double"),
+    _first("latency_low_s", "double", "s", "lower end of the 95 % interval of the median", lambda m: m.low_s),
+    _first("latency_high_s", "double", "s", "upper end of the 95 % interval of the median", lambda m: m.high_s),
+    _first("latency_verdict", "string", "-", "ok, noisy, throttled, drift, invalid or failed", lambda m: m.verdict),
+    _first("latency_samples", "int64", "count", "samples that the median rests on", lambda m: sum(m.kept)),
+    _first("device", "string", "-", "name of the device", lambda m: m.device),
+    _first("device_digest", "string", "-", "digest of the device's definition", lambda m: m.device_digest),
+    _first("batch", "int64", "images", "images in one inference", lambda m: m.plan.batch),
+    _first("dtype", "string", "-", "number format of the inference", lambda m: m.plan.dtype),
+    _figure("memory", "int64"),
+    _figure("params", "int64"),
+    _figure("macs", "int64"),
+    _trial(
+        "activations",
+        "int64",
+        "count",
+        "elements that convolutions and matrix products give for one image",
+        lambda e: e.cost.activations if e.cost else None,
+    ),
+    _trial(
+        "weight_bytes", "int64", "bytes", "deployed weights in fp32", lambda e: e.cost.weight_bytes if e.cost else None
+    ),
+    Column(
+        "hypervolume",
+        "double",
+        "share of one",
+        "share of the run's box that its front dominates after this trial; the box as of this file",
+        lambda row: row.hypervolume,
+    ),
+    _trial(
+        "started_at",
+        "timestamp[us, tz=UTC]",
+        "UTC",
+        "when the trial began",
+        lambda e: parse_time(e.started_at, f"trial {e.trial}"),
+    ),
+    _trial("duration_s", "double", "s", "time of the whole trial", lambda e: e.seconds),
+)
+"""One row a trial, in trial order."""
+
+PARETO: tuple[Column, ...] = (
+    *EVALUATIONS,
+    _trial(
+        "architecture_rows",
+        "string",
+        "JSON",
+        "the whole network, for Architecture.from_dict",
+        lambda e: dump_json(e.architecture.as_dict(), "architecture"),
+    ),
+)
+"""The rows that are `on_front`, the first cost ascending."""
+
+_PLAN_TYPES = {"str": "string", "int": "int64", "float": "double"}
+_PLAN_ABOUT: dict[str, tuple[str, str]] = {
+    "level": ("-", "screen (may claim a ranking) or confirm"),
+    "batch": ("images", "images in one inference"),
+    "dtype": ("-", "number format of the inference"),
+    "min_warmup": ("count", "fewest warm-up calls"),
+    "min_warmup_s": ("s", "shortest warm-up"),
+    "max_warmup_s": ("s", "longest warm-up"),
+    "min_samples": ("count", "fewest samples"),
+    "min_sampling_s": ("s", "shortest sampling"),
+    "max_samples": ("count", "most samples"),
+    "max_sampling_s": ("s", "longest sampling"),
+    "target_halfwidth": ("share of one", "half-width of the interval at which sampling stops"),
+    "seed": ("-", "seed of the weights and inputs"),
+}
+
+
+def _plan_columns() -> Iterable[Column]:
+    for field in fields(TimingPlan):
+        unit, about = _PLAN_ABOUT.get(field.name, ("-", "a field of TimingPlan"))
+
+        def read(row: Sampled, name: str = field.name) -> Any:
+            return getattr(row.measurement.plan, name)
+
+        yield Column(f"plan_{field.name}", _PLAN_TYPES[str(field.type)], unit, f"timing plan: {about}", read)
+
+
+def _of(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
+    return Column(name, kind, unit, about, lambda row: read(row.measurement))
+
+
+MEASUREMENTS: tuple[Column, ...] = (
+    Column("run", "string", "-", "name of the run, its folder's", lambda row: row.run),
+    Column("trial", "int64", "-", "trial that asked for the measurement", lambda row: row.trial),
+    Column("measurement", "int64", "-", "number of the measurement in its trial, from 0", lambda row: row.index),
+    _of("architecture", "string", "-", "digest of the network, equal for equal ones", lambda m: m.architecture),
+    _of("device", "string", "-", "name of the device", lambda m: m.device),
+    _of("device_digest", "string", "-", "digest of the device's definition", lambda m: m.device_digest),
+    _of("latency_s", "double", "s", "median of the kept samples, for the whole batch", lambda m: m.median_s),
+    _of("latency_low_s", "double", "s", "lower end of the 95 % interval of the median", lambda m: m.low_s),
+    _of("latency_high_s", "double", "s", "upper end of the 95 % interval of the median", lambda m: m.high_s),
+    _of("verdict", "string", "-", "ok, noisy, throttled, drift, invalid or failed", lambda m: m.verdict),
+    _of("reasons", "list<string>", "-", "why the verdict is not ok", lambda m: m.reasons),
+    _of("stop", "string", "-", "why sampling ended: converged, plateau or cap", lambda m: m.stop),
+    _of("latencies_s", "list<double>", "s", "every raw sample in the order taken", lambda m: m.latencies_s),
+    _of("kept", "list<bool>", "-", "which samples the gates let through, one mark a sample", lambda m: m.kept),
+    _of("warmups_s", "list<double>", "s", "warm-up calls in the order taken", lambda m: m.warmups_s),
+    _of("first_call_s", "double", "s", "the first call, before the warm-up", lambda m: m.first_call_s),
+    _of("build_s", "double", "s", "time to build the network on the device", lambda m: m.build_s),
+    _of("peak_memory_bytes", "int64", "bytes", OBJECTIVES["memory"].about, lambda m: m.peak_memory_bytes),
+    _of("output_hash", "string", "-", "hash of the network's output", lambda m: m.output_hash),
+    *_plan_columns(),
+    _of("settings", "string", "JSON", "threads, affinity and other settings in force", lambda m: _json(m.settings)),
+    _of("host", "string", "JSON", "the machine and its software", lambda m: _json(m.host)),
+    _of("noise", "string", "JSON", "what else went on: pressure, steal, clocks", lambda m: _json(m.noise)),
+    _of(
+        "started_at",
+        "timestamp[us, tz=UTC]",
+        "UTC",
+        "when the measurement began",
+        lambda m: parse_time(m.started_at, "a measurement"),
+    ),
+)
+"""One row a measurement, in trial order. A duplicate's measurement is listed once, with the trial that it repeats."""

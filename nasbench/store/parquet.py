@@ -1,0 +1,332 @@
+"""The parquet files of a run: written from the log, and rebuilt from it when they are damaged."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench.errors import DamagedRunError, StoreError
+from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.pareto import (
+    hypervolume_curve,
+    is_feasible,
+    losses_of,
+    non_dominated,
+    normalize,
+    reference_losses,
+)
+from nasbench.records import Evaluation
+from nasbench.registry import unknown_name
+from nasbench.store.columns import EVALUATIONS, MEASUREMENTS, PARETO, Column, Sampled, Trial
+from nasbench.store.database import DATABASE, os_faults, sync_folder
+from nasbench.store.lock import is_locked
+from nasbench.store.log import RunLog
+from nasbench.store.schema import SCHEMA, check_version, dump_json, load_json
+from nasbench.store.seal import broken_seal, seal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+TABLES: dict[str, tuple[Column, ...]] = {"evaluations": EVALUATIONS, "measurements": MEASUREMENTS, "pareto": PARETO}
+"""The files of a run, `<name>.parquet` each, and their columns."""
+
+_log = logging.getLogger("nasbench.store")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run as data frames; what `plot` and the tables are made from.
+
+    Whole numbers that can be absent are of pandas' `Int64`. `measurements` is read when it is first asked for.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    evaluations: pd.DataFrame
+    pareto: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.folder.resolve().name
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the run optimized, in the order asked for."""
+        return run_objectives(self.manifest)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The run's limits by objective name, in the objective's stored unit."""
+        return run_limits(self.manifest)
+
+    @cached_property
+    def measurements(self) -> pd.DataFrame:
+        """One row a measurement, with every raw sample."""
+        return _to_pandas(read_table(self.folder, "measurements"))
+
+
+@dataclass
+class FlushSchedule:
+    """Says when to write the parquet files, so that the time spent on it stays a constant share per trial.
+
+    A flush costs time in proportion to the trials so far. It is due when 10 trials and a tenth of all are new, or when
+    trials are new for 30 s and the last flush took less than 2 % of the time since.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    min_rows: int = 10
+    share: float = 0.1
+    max_wait_s: float = 30.0
+    max_busy: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Start counting now."""
+        self._rows = 0
+        self._ended = self.clock()
+        self._took_s = 0.0
+
+    def is_due(self, rows: int) -> bool:
+        """Say whether to flush now that the log holds `rows` trials."""
+        new = rows - self._rows
+        since = self.clock() - self._ended
+        if new >= max(self.min_rows, self.share * rows):
+            return True
+        return new > 0 and since >= self.max_wait_s and self._took_s < self.max_busy * since
+
+    def note(self, rows: int, took_s: float) -> None:
+        """Note a flush of `rows` trials that took `took_s` seconds and ended now."""
+        self._rows, self._took_s, self._ended = rows, took_s, self.clock()
+
+
+def run_objectives(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Give the objectives that a manifest names; a run of measurements alone has none."""
+    names = manifest.get("objectives") or ()
+    for name in names:
+        if name not in OBJECTIVES:
+            raise unknown_name("objective", name, OBJECTIVES)
+    return tuple(OBJECTIVES[name] for name in names)
+
+
+def run_limits(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """Give the limits that a manifest sets, by objective name."""
+    return {name: float(limit) for name, limit in (manifest.get("limits") or {}).items()}
+
+
+def flush(run: RunLog | Path) -> None:
+    """Write the three files from the log; each appears whole or not at all.
+
+    Called at every flush of a search, at its end, and to rebuild what was damaged. Equal logs give equal bytes.
+
+    Raises:
+        StoreError: the folder cannot be written.
+        DamagedRunError: the log is damaged.
+    """
+    if isinstance(run, Path):
+        with RunLog.read(run) as log:
+            return flush(log)
+    for name, table in build_tables(run).items():
+        _write(run.folder / f"{name}.parquet", table)
+    return None
+
+
+def build_tables(log: RunLog) -> dict[str, pa.Table]:
+    """Give the three tables of a log by name. Raises DamagedRunError when the log is damaged."""
+    manifest = log.manifest
+    evaluations = [evaluation for evaluation, _ in log.evaluations()]
+    trials = judge(log.name, evaluations, run_objectives(manifest), run_limits(manifest))
+    sampled = [
+        Sampled(log.name, evaluation.trial, index, measurement)
+        for evaluation in evaluations
+        if evaluation.status != "duplicate"
+        for index, measurement in enumerate(evaluation.measurements)
+    ]
+    front = [trial for trial in trials if trial.on_front]
+    costs = [objective for objective in run_objectives(manifest) if not objective.maximize]
+    if costs:
+        front.sort(key=lambda trial: costs[0].read(trial.evaluation) or 0.0)
+    rows: dict[str, Sequence[Any]] = {"evaluations": trials, "measurements": sampled, "pareto": front}
+    return {name: _table(name, columns, rows[name], manifest) for name, columns in TABLES.items()}
+
+
+def judge(
+    run: str, evaluations: Sequence[Evaluation], objectives: Sequence[Objective], limits: Mapping[str, float]
+) -> list[Trial]:
+    """Say of each trial whether it is feasible, whether it is on the front, and the hypervolume after it."""
+    if not objectives:
+        return [Trial(run, evaluation, False, False, 0.0) for evaluation in evaluations]
+    feasible = [is_feasible(evaluation, objectives, limits) for evaluation in evaluations]
+    losses = losses_of((e for e, flag in zip(evaluations, feasible, strict=True) if flag), objectives)
+    curve = hypervolume_curve(normalize(losses, objectives, reference_losses(objectives, limits, losses)), feasible)
+    marks = iter(non_dominated(losses))
+    return [
+        Trial(run, evaluation, flag, flag and bool(next(marks)), float(share))
+        for evaluation, flag, share in zip(evaluations, feasible, curve, strict=True)
+    ]
+
+
+def read_table(folder: Path, name: str) -> pa.Table:
+    """Read one file of a run, every byte checked; a missing or damaged one is rebuilt from the log, and that is logged.
+
+    Args:
+        folder: the run.
+        name: evaluations, measurements or pareto.
+
+    Raises:
+        StoreError: there is neither file nor log, or a newer nasbench wrote them.
+        DamagedRunError: the file is damaged and the log is missing or damaged too.
+    """
+    path = folder / f"{name}.parquet"
+    try:
+        return _read(path)
+    except (DamagedRunError, FileNotFoundError) as error:
+        if not (folder / DATABASE).is_file():
+            if isinstance(error, DamagedRunError):
+                raise DamagedRunError(f"{error}; there is no {DATABASE} to rebuild it from") from error
+            raise StoreError(f"{folder} holds no run: there is neither {path.name} nor {DATABASE} in it") from error
+        if isinstance(error, DamagedRunError):
+            _log.warning("%s; rebuilt it from %s", error, DATABASE)
+        return _rebuild(folder)[name]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run. Files that are older than the log, because a search was killed, are rebuilt first.
+
+    While a search is writing the run, what is read is the last flush. Raises as `read_table`.
+    """
+    tables = _refresh(folder) or {name: read_table(folder, name) for name in ("evaluations", "pareto")}
+    manifest = _manifest(tables["evaluations"])
+    return Run(folder, manifest, _to_pandas(tables["evaluations"]), _to_pandas(tables["pareto"]))
+
+
+def stored_manifest(path: Path) -> str:
+    """Give the manifest that a parquet file carries, as text; the last resort of `repair`. Raises StoreError."""
+    try:
+        return dump_json(_manifest(_read(path)), "manifest")
+    except FileNotFoundError as error:
+        raise StoreError(f"there is no {path}") from error
+
+
+def _refresh(folder: Path) -> dict[str, pa.Table] | None:
+    if not (folder / DATABASE).is_file() or is_locked(folder):
+        return None
+    try:
+        with RunLog.read(folder) as log:
+            stored = log.trial_count
+        if _read(folder / "evaluations.parquet").num_rows == stored:
+            return None
+        return _rebuild(folder)
+    except FileNotFoundError:
+        return _rebuild(folder)
+    except DamagedRunError as error:
+        if (folder / "evaluations.parquet").is_file():
+            _log.warning("%s", error)
+        return None
+
+
+def _rebuild(folder: Path) -> dict[str, pa.Table]:
+    with RunLog.read(folder) as log:
+        tables = build_tables(log)
+    try:
+        for name, table in tables.items():
+            _write(folder / f"{name}.parquet", table)
+    except StoreError as error:
+        _log.warning("%s; what is shown comes from %s", error, DATABASE)
+    return tables
+
+
+def _table(name: str, columns: Sequence[Column], rows: Iterable[Any], manifest: Mapping[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    rows = list(rows)
+    metadata = {
+        "nasbench.schema": str(SCHEMA),
+        "nasbench.table": name,
+        "nasbench.manifest": dump_json(dict(manifest), "manifest"),
+    }
+    fields = [
+        pa.field(column.name, arrow_type(column.type), metadata={"unit": column.unit, "description": column.about})
+        for column in columns
+    ]
+    arrays = [
+        pa.array([_clean(column.read(row)) for row in rows], type=field.type)
+        for column, field in zip(columns, fields, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+
+
+def _clean(value: Any) -> Any:
+    """Replace what is no Unicode in a text, such as bytes of a crashed process's output."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def arrow_type(text: str) -> pa.DataType:
+    """Give the pyarrow type that a column's `type` names."""
+    import pyarrow as pa
+
+    if text.startswith("list<"):
+        return pa.list_(arrow_type(text.removeprefix("list<").removesuffix(">")))
+    if text.startswith("timestamp"):
+        return pa.timestamp("us", "UTC")
+    return pa.bool_() if text == "bool" else pa.type_for_alias(text)
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Replace a file in one step: written beside it, forced to the disk, renamed, the folder forced to the disk."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os_faults(path.parent):
+        try:
+            with temporary.open("wb") as file:
+                file.write(seal(buffer.getvalue()))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def _read(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    fault = broken_seal(data)
+    if fault:
+        raise DamagedRunError(f"{path} is damaged: {fault}")
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        version = int((table.schema.metadata or {})[b"nasbench.schema"])
+    except (OSError, KeyError, ValueError) as error:
+        raise DamagedRunError(f"{path} is damaged: {error}") from error
+    check_version(version, str(path))
+    return table
+
+
+def _manifest(table: pa.Table) -> dict[str, Any]:
+    return dict(load_json(table.schema.metadata[b"nasbench.manifest"].decode()))
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame

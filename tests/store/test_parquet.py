@@ -1,0 +1,291 @@
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from run_samples import MANIFEST, make_architecture, make_evaluation, make_evaluations, make_measurement, write_run
+
+from nasbench.errors import StoreError
+from nasbench.objectives import OBJECTIVES
+from nasbench.pareto import normalized_hypervolume
+from nasbench.records import STATUSES
+from nasbench.space.architecture import Architecture
+from nasbench.store import parquet
+from nasbench.store.columns import EVALUATIONS, MEASUREMENTS, PARETO
+from nasbench.store.log import RunLog
+from nasbench.store.parquet import TABLES, FlushSchedule, flush, read_run, read_table
+
+README = Path(__file__).parents[2] / "results" / "README.md"
+
+
+def flushed(folder, evaluations, manifest=None):
+    write_run(folder, evaluations, manifest)
+    flush(folder)
+    return folder
+
+
+def test_the_figures_of_a_trial_stand_in_their_columns(tmp_path):
+    evaluation = make_evaluation(4, accuracy=0.75, latency_s=0.004, params=1000, published="tiny_1.0")
+    folder = flushed(tmp_path / "run", [evaluation])
+
+    row = pd.read_parquet(folder / "evaluations.parquet").iloc[0]
+
+    expected = {
+        "run": "run",
+        "trial": 4,
+        "status": "complete",
+        "published": "tiny_1.0",
+        "feasible": True,
+        "on_front": True,
+        "architecture": evaluation.architecture.digest,
+        "accuracy": 0.75,
+        "dataset": "digits",
+        "epochs": 2,
+        "latency_s": evaluation.measurements[0].median_s,
+        "latency_low_s": 0.99 * 0.004,
+        "latency_verdict": "ok",
+        "latency_samples": 8,
+        "peak_memory_bytes": 1 << 20,
+        "params": 1000,
+        "macs": 10_000,
+        "weight_bytes": 4000,
+        "duration_s": 2.25,
+        "started_at": pd.Timestamp("2026-11-21T10:00:00Z"),
+    }
+    assert {name: row[name] for name in expected} == expected
+    assert json.loads(row["choices"]) == {"stage1.out": 40}
+
+
+def test_the_front_is_self_explaining(tmp_path):
+    evaluations = make_evaluations(40)
+    folder = flushed(tmp_path / "run", evaluations)
+
+    front = pd.read_parquet(folder / "pareto.parquet")
+
+    assert front["latency_s"].is_monotonic_increasing and front["accuracy"].is_monotonic_increasing
+    for row in front.itertuples():
+        architecture = Architecture.from_dict(json.loads(row.architecture_rows))
+        assert architecture.digest == row.architecture == evaluations[row.trial].architecture.digest
+    everything = pd.read_parquet(folder / "evaluations.parquet")
+    assert sorted(front["trial"]) == list(everything.loc[everything["on_front"], "trial"])
+    for row in everything[~everything["on_front"]].itertuples():
+        assert ((front["latency_s"] <= row.latency_s) & (front["accuracy"] >= row.accuracy)).any()
+
+
+def test_the_files_carry_units_meanings_and_the_manifest(tmp_path):
+    folder = flushed(tmp_path / "run", make_evaluations(2))
+
+    for name, columns in TABLES.items():
+        schema = pq.read_schema(folder / f"{name}.parquet")
+        assert schema.names == [column.name for column in columns]
+        for column in columns:
+            metadata = schema.field(column.name).metadata
+            assert (metadata[b"unit"].decode(), metadata[b"description"].decode()) == (column.unit, column.about)
+            assert str(schema.field(column.name).type).replace("list<element: ", "list<") == column.type
+        assert json.loads(schema.metadata[b"nasbench.manifest"]) == MANIFEST
+        assert schema.metadata[b"nasbench.schema"] == b"1"
+
+
+def test_only_complete_trials_within_the_limits_stand_in_the_front(tmp_path):
+    best = {"accuracy": 0.99, "latency_s": 0.0001}
+    lame = [
+        make_evaluation(trial, status=status, **best) for trial, status in enumerate(STATUSES) if status != "complete"
+    ]
+    bad = make_evaluation(20, **best)
+    bad = replace(bad, measurements=(replace(bad.measurements[0], verdict="invalid"),))
+    unmeasured = make_evaluation(21, accuracy=0.99, measurements=())
+    large = make_evaluation(22, **best, params=5_000_000)
+    fine = make_evaluation(23, accuracy=0.5)
+    manifest = MANIFEST | {"limits": {"params": 1e6}}
+    folder = flushed(tmp_path / "run", [*lame, bad, unmeasured, large, fine], manifest)
+
+    run = read_run(folder)
+
+    assert list(run.pareto["trial"]) == [23]
+    assert list(run.evaluations.loc[run.evaluations["feasible"], "trial"]) == [23]
+
+
+def test_an_error_text_that_is_no_unicode_is_stored_with_replacements(tmp_path):
+    torn = make_evaluation(0, status="crashed", error="signal \udcff 11")
+    run = read_run(flushed(tmp_path / "run", [torn]))
+
+    assert run.evaluations["error"][0] == "signal ? 11"
+    with RunLog.read(tmp_path / "run") as log:
+        assert next(log.evaluations())[0] == torn
+
+
+def test_equal_trials_stay_in_the_front_together(tmp_path):
+    folder = flushed(tmp_path / "run", [make_evaluation(trial, accuracy=0.5) for trial in range(3)])
+
+    assert list(read_run(folder).pareto["trial"]) == [0, 1, 2]
+
+
+def test_the_hypervolume_of_the_last_trial_is_that_of_the_run(tmp_path):
+    evaluations = make_evaluations(30)
+    limits = {"latency": 0.008}
+    folder = flushed(tmp_path / "run", evaluations, MANIFEST | {"limits": limits})
+
+    shares = read_run(folder).evaluations["hypervolume"]
+
+    objectives = [OBJECTIVES[name] for name in MANIFEST["objectives"]]
+    assert shares.is_monotonic_increasing
+    assert shares.iloc[-1] == pytest.approx(normalized_hypervolume(evaluations, objectives, limits))
+
+
+@pytest.mark.parametrize("status", [None, "crashed"])
+def test_a_run_without_trials_and_one_of_failures_alone_are_valid_files(tmp_path, status):
+    failures = [
+        make_evaluation(trial, status=status, error="it crashed", cost=None, score=None, measurements=())
+        for trial in range(3 if status else 0)
+    ]
+    run = read_run(flushed(tmp_path / "run", failures))
+
+    assert len(run.evaluations) == len(failures)
+    assert len(run.pareto) == len(run.measurements) == 0
+    assert run.evaluations["accuracy"].isna().all() and run.evaluations["params"].isna().all()
+
+
+def test_every_raw_sample_is_kept_and_a_duplicate_lists_none_again(tmp_path):
+    first = make_evaluation(0)
+    second = make_measurement(first.architecture, 0.002, samples=5, kept=(True, False, True, True, False))
+    first = replace(first, measurements=(first.measurements[0], second))
+    again = replace(first, trial=1, status="duplicate", of_trial=0)
+    folder = flushed(tmp_path / "run", [first, again])
+
+    table = read_run(folder).measurements
+
+    assert list(zip(table["trial"], table["measurement"], strict=True)) == [(0, 0), (0, 1)]
+    assert tuple(table["latencies_s"][1]) == second.latencies_s
+    assert tuple(table["kept"][1]) == second.kept
+    assert table["latency_s"][1] == second.median_s
+    assert table["plan_max_samples"][1] == 1000
+    assert json.loads(table["settings"][1]) == {"threads": 1, "affinity": [1]}
+    assert read_run(folder).evaluations["of_trial"].tolist() == [pd.NA, 0]
+
+
+def test_a_run_that_was_killed_before_its_flush_is_brought_up_to_date(tmp_path):
+    folder = flushed(tmp_path / "run", make_evaluations(5))
+    with RunLog.open(folder) as log:
+        log.append(make_evaluation(5))
+
+    assert len(read_run(folder).evaluations) == 6
+    assert read_table(folder, "pareto").num_rows == len(read_run(folder).pareto)
+
+
+def test_a_running_search_is_read_as_of_its_last_flush(tmp_path):
+    with RunLog.create(tmp_path / "run", MANIFEST) as log:
+        log.append(make_evaluation(0))
+        flush(log)
+        log.append(make_evaluation(1))
+
+        assert len(read_run(tmp_path / "run").evaluations) == 1
+
+
+def test_equal_runs_give_equal_bytes_and_no_temporary_file_is_left(tmp_path):
+    folders = [flushed(tmp_path / place / "run", make_evaluations(9)) for place in ("a", "b")]
+
+    for name in TABLES:
+        first, second = ((folder / f"{name}.parquet").read_bytes() for folder in folders)
+        assert first == second
+    assert {path.name for path in folders[0].iterdir()} == {"run.db", *(f"{name}.parquet" for name in TABLES)}
+
+
+def test_a_flush_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    folder = flushed(tmp_path / "run", make_evaluations(2))
+    before = (folder / "pareto.parquet").read_bytes()
+
+    def refuse(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+            flush(folder)
+    assert (folder / "pareto.parquet").read_bytes() == before
+    assert not list(folder.glob(".*"))
+
+
+def test_a_newer_file_is_refused_with_both_versions(tmp_path, monkeypatch):
+    write_run(tmp_path / "run", make_evaluations(2))
+    monkeypatch.setattr(parquet, "SCHEMA", 2)
+    flush(tmp_path / "run")
+
+    with pytest.raises(StoreError, match="has the schema 2, and this nasbench reads up to 1"):
+        read_table(tmp_path / "run", "pareto")
+
+
+def test_a_folder_without_a_run_is_said_to_be_one(tmp_path):
+    with pytest.raises(StoreError, match=r"holds no run: there is neither evaluations\.parquet nor run\.db"):
+        read_run(tmp_path)
+
+
+def test_three_objectives_and_none_are_both_fine(tmp_path):
+    three = read_run(
+        flushed(tmp_path / "three", make_evaluations(30), {"objectives": ["accuracy", "latency", "params"]})
+    )
+    none = read_run(flushed(tmp_path / "none", make_evaluations(3), {"seed": 1}))
+
+    values = three.evaluations[["accuracy", "latency_s", "params"]].to_numpy(float) * [-1, 1, 1]
+    beaten = [any((other <= one).all() and (other < one).any() for other in values) for one in values]
+    assert three.evaluations["on_front"].tolist() == list(np.logical_not(beaten))
+    assert len(none.pareto) == 0 and len(none.measurements) == 3
+
+
+def readme_table(heading):
+    section = README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    return [(name.strip("`"), *rest) for name, *rest in rows]
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"),
+    [
+        ("evaluations.parquet", EVALUATIONS),
+        ("pareto.parquet", PARETO[len(EVALUATIONS) :]),
+        ("measurements.parquet", MEASUREMENTS),
+    ],
+)
+def test_the_readme_shows_the_columns_that_are_stored(heading, columns):
+    assert readme_table(heading) == [(c.name, c.type, c.unit, c.about) for c in columns]
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_flushes_grow_rarer_as_a_run_grows():
+    schedule, flushes = FlushSchedule(Clock()), []
+    for rows in range(1, 10_001):
+        if schedule.is_due(rows):
+            schedule.note(rows, rows * 1e-3)
+            flushes.append(rows)
+
+    assert flushes[:3] == [10, 20, 30]
+    assert sum(flushes) < 12 * 10_000  # rows written in all, so a trial's share is bounded
+
+
+def test_a_slow_run_is_flushed_every_half_minute_unless_that_costs_too_much():
+    clock = Clock()
+    schedule = FlushSchedule(clock)
+    clock.now += 31
+    assert not schedule.is_due(0)
+    assert schedule.is_due(1)
+    schedule.note(1, took_s=1.0)
+    clock.now += 31
+    assert not schedule.is_due(2)
+    clock.now += 31
+    assert schedule.is_due(2)
+
+
+def test_an_architecture_of_another_size_keeps_its_shape(tmp_path):
+    folder = flushed(tmp_path / "run", [make_evaluation(0, architecture=make_architecture(size=224))])
+
+    assert list(pd.read_parquet(folder / "evaluations.parquet")["input_shape"][0]) == [3, 224, 224]
