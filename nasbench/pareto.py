@@ -18,6 +18,9 @@ UNUSABLE_VERDICTS = ("invalid", "failed")
 
 _MEASURED = ("latency", "memory")
 
+_BEYOND = 1.1
+"""How far a box reaches beyond the worst value seen, so that the extreme points of a front count too."""
+
 
 def non_dominated(losses: ArrayLike) -> NDArray[np.bool_]:
     """Mark the points that no other point equals or beats in all objectives and beats in one; equal points stay.
@@ -118,7 +121,7 @@ def losses_of(evaluations: Iterable[Evaluation], objectives: Sequence[Objective]
 
 
 def reference_losses(objectives: Sequence[Objective], limits: Mapping[str, float], losses: ArrayLike) -> Losses:
-    """Give the worst corner of a run's box: accuracy 0, and each cost's limit or, without one, its largest value.
+    """Give the worst corner of a run's box: accuracy 0, and each cost's limit or else 1.1 of its largest value.
 
     Args:
         objectives: one a column of `losses`.
@@ -130,7 +133,7 @@ def reference_losses(objectives: Sequence[Objective], limits: Mapping[str, float
     for column, objective in enumerate(objectives):
         if not objective.maximize:
             largest = points[:, column].max() if len(points) else 0.0
-            corner[column] = limits.get(objective.name, largest)
+            corner[column] = limits.get(objective.name, _BEYOND * largest)
     return corner
 
 
@@ -150,8 +153,8 @@ def normalized_hypervolume(
     """Give the share, 0 to 1, of a run's box that its front dominates; without a unit.
 
     The box lies between the best conceivable point (accuracy 1, every cost 0) and the reference (accuracy 0, each
-    cost its limit or, without one, the largest value among the feasible evaluations). Two runs compare only under the
-    same reference: give both the same limits.
+    cost its limit or, without one, 1.1 of the largest value among the feasible evaluations). Two runs compare only
+    under the same reference: give both the same limits.
 
     Source: Zitzler and Thiele 1998, doi:10.1007/BFb0056872 (the measure); the box is this project's.
     """

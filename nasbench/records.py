@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nasbench.space.architecture import Architecture
@@ -34,14 +36,18 @@ class TimingPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """A registered device, as its YAML says. `digest` covers everything here."""
+    """A registered device, as its YAML says."""
 
     name: str
     backend: str
     runtime: str
     threads: int
     memory_limit_bytes: int
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits over everything here; latencies compare only between equal ones."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

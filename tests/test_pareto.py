@@ -95,7 +95,7 @@ def test_a_run_is_scaled_between_the_best_conceivable_point_and_its_reference():
     free = reference_losses(objectives, {}, losses)
     limited = reference_losses(objectives, {"latency": 0.008}, losses)
 
-    assert free.tolist() == [0.0, 0.004]
+    assert free == pytest.approx(np.asarray([0.0, 0.0044]))
     assert limited.tolist() == [0.0, 0.008]
     scaled = normalize(losses, objectives, limited)
     assert scaled == pytest.approx(np.asarray([[0.2, 0.25], [0.1, 0.5]]))

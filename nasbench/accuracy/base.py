@@ -41,10 +41,10 @@ class Accuracy(ABC):
             CandidateError: this network failed; its subclass says how.
         """
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready; raises DatasetError when the data cannot be had."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Leave nothing behind."""
 
     def __enter__(self) -> Accuracy:

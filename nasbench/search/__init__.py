@@ -1,0 +1,1 @@
+"""The search itself: ask, decode, measure, train, store, tell."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nasbench.objectives import OBJECTIVES
-from nasbench.records import Evaluation, Measurement, TimingPlan
+from nasbench.records import Evaluation, Measurement, Score, TimingPlan
 from nasbench.store.schema import dump_json, parse_time
 
 
@@ -23,6 +23,7 @@ class Trial:
     feasible: bool
     on_front: bool
     hypervolume: float
+    final: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,13 @@ EVALUATIONS: tuple[Column, ...] = (
     ),
     _trial("classes", "int64", "count", "classes that it tells apart", lambda e: e.architecture.classes),
     _figure("accuracy", "double"),
+    Column(
+        "final_accuracy",
+        "double",
+        "share of one",
+        "the same figure on the test split, taken once at the end by `--final`",
+        lambda row: row.final.value if row.final else None,
+    ),
     _score("accuracy_metric", "string", "-", "what `accuracy` is", lambda s: s.metric),
     _score("accuracy_method", "string", "-", "how it was estimated", lambda s: s.method),
     _score("dataset", "string", "-", "data set of the estimate", lambda s: s.dataset),

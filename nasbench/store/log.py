@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from nasbench.errors import DamagedRunError, StoreError
-from nasbench.records import Evaluation
+from nasbench.records import Evaluation, Score
 from nasbench.store.database import (
     DATABASE,
     build,
@@ -30,8 +30,10 @@ from nasbench.store.schema import (
     check_version,
     checksum,
     decode_evaluation,
+    decode_score,
     dump_json,
     encode_evaluation,
+    encode_score,
     load_json,
 )
 
@@ -200,6 +202,33 @@ class RunLog:
         self._study.update(changed)
         self._lock.acknowledge(rows)
 
+    def append_final(self, trial: int, score: Score) -> None:
+        """Write the score of a stored trial on the test split; a second one takes the place of the first.
+
+        Raises:
+            StoreError: the disk is full or the log was opened for reading.
+        """
+        if self._lock is None:
+            raise StoreError(f"{self.folder} was opened for reading; nothing can be appended")
+        body = encode_score(score)
+        with self._faults(f"the final score of trial {trial} was not stored"):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO finals VALUES (?, ?, ?)", (trial, body, checksum(trial, body))
+            )
+
+    def final_scores(self) -> dict[int, Score]:
+        """Give what `append_final` wrote, by trial.
+
+        Raises:
+            DamagedRunError: a score was altered.
+        """
+        with self._faults():
+            rows = self._connection.execute("SELECT trial, body, crc FROM finals ORDER BY trial").fetchall()
+        for row in rows:
+            if not is_whole(row):
+                raise self._damage(f"the final score of trial {row[0]} was altered")
+        return {trial: decode_score(body) for trial, body, _ in rows}
+
     def evaluations(self) -> Iterator[tuple[Evaluation, dict[str, Any]]]:
         """Give every trial with its sampler state, in the order of the trial numbers.
 
@@ -237,6 +266,7 @@ class RunLog:
             raise self._damage(" ".join(str(problems[0]).split()))
         for _ in self.evaluations():
             pass
+        self.final_scores()
 
     def close(self) -> None:
         """End cleanly: what was written moves into the one file, side files and the lock go. Can be called twice."""

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,35 +76,32 @@ class Run:
 
 @dataclass
 class FlushSchedule:
-    """Says when to write the parquet files, so that the time spent on it stays a constant share per trial.
+    """Says when to write the parquet files.
 
-    A flush costs time in proportion to the trials so far. It is due when 10 trials and a tenth of all are new, or when
-    trials are new for 30 s and the last flush took less than 2 % of the time since.
+    A flush costs time in proportion to the trials so far, and only readers of a running search gain by it. So it is due
+    when trials are new for 10 s and the last flush took less than 2 % of the time since.
     """
 
     clock: Callable[[], float] = time.monotonic
-    min_rows: int = 10
-    share: float = 0.1
-    max_wait_s: float = 30.0
+    min_wait_s: float = 10.0
     max_busy: float = 0.02
 
     def __post_init__(self) -> None:
         """Start counting now."""
-        self._rows = 0
         self._ended = self.clock()
         self._took_s = 0.0
 
-    def is_due(self, rows: int) -> bool:
-        """Say whether to flush now that the log holds `rows` trials."""
-        new = rows - self._rows
+    def is_due(self) -> bool:
+        """Say whether to flush now; asked after a trial."""
         since = self.clock() - self._ended
-        if new >= max(self.min_rows, self.share * rows):
-            return True
-        return new > 0 and since >= self.max_wait_s and self._took_s < self.max_busy * since
+        return since >= self.min_wait_s and self._took_s < self.max_busy * since
 
-    def note(self, rows: int, took_s: float) -> None:
-        """Note a flush of `rows` trials that took `took_s` seconds and ended now."""
-        self._rows, self._took_s, self._ended = rows, took_s, self.clock()
+    def run(self, flush: Callable[[], object]) -> None:
+        """Flush now, and note how long that took."""
+        began = self.clock()
+        flush()
+        self._ended = self.clock()
+        self._took_s = self._ended - began
 
 
 def run_objectives(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
@@ -142,7 +139,11 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
     """Give the three tables of a log by name. Raises DamagedRunError when the log is damaged."""
     manifest = log.manifest
     evaluations = [evaluation for evaluation, _ in log.evaluations()]
-    trials = judge(log.name, evaluations, run_objectives(manifest), run_limits(manifest))
+    finals = log.final_scores()
+    trials = [
+        replace(trial, final=finals.get(trial.evaluation.trial))
+        for trial in judge(log.name, evaluations, run_objectives(manifest), run_limits(manifest))
+    ]
     sampled = [
         Sampled(log.name, evaluation.trial, index, measurement)
         for evaluation in evaluations

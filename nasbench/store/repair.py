@@ -15,7 +15,7 @@ from nasbench.errors import DamagedRunError, StoreError
 from nasbench.store.database import DATABASE, build, is_whole, os_faults, require
 from nasbench.store.lock import acknowledged_rows, describe_holder, is_locked
 from nasbench.store.log import RunLog
-from nasbench.store.schema import check_version, decode_evaluation, load_json
+from nasbench.store.schema import check_version, decode_evaluation, decode_score, load_json
 
 _READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 _GAP = 2000  # trials tried one by one behind the last one that was found
@@ -63,6 +63,8 @@ def recover(folder: Path, out: Path) -> Recovered:
                 continue
             study = {key: load_json(value) for key, value in found.study.items()} if trial == last else None
             log.append(evaluation, load_json(row[3]), study)
+            if trial in found.finals:
+                log.append_final(trial, decode_score(found.finals[trial]))
             saved += 1
     total = max(found.rows, acknowledged_rows(folder))
     return Recovered(out, saved, max(0, total - saved) if total or not saved else None, found.study_complete)
@@ -75,6 +77,7 @@ class _Found:
         self.about: dict[str, str] = {}
         self.study: dict[str, str] = {}
         self.trials: dict[int, Row] = {}
+        self.finals: dict[int, str] = {}
         self.rows = 0
         self.study_complete = False
 
@@ -89,6 +92,8 @@ class _Found:
                 self.study_complete = before == 0 and _count(connection, "study") == len(self.study)
             for rows, _ in _rows(connection, "SELECT rows, crc FROM progress"):
                 self.rows = max(self.rows, rows)
+            for trial, body, _ in _rows(connection, "SELECT trial, body, crc FROM finals"):
+                self.finals.setdefault(trial, body)
             self._read_trials(connection)
 
     def _read_trials(self, connection: sqlite3.Connection) -> None:

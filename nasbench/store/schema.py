@@ -104,6 +104,24 @@ def decode_evaluation(text: str, blob: bytes) -> Evaluation:
     return evaluation
 
 
+def encode_score(score: Score) -> str:
+    """Give a score as JSON text; raises as `dump_json`."""
+    return dump_json(_record(score), "a score")
+
+
+def decode_score(text: str) -> Score:
+    """Read what `encode_score` wrote.
+
+    Raises:
+        DamagedRunError: it is no score.
+    """
+    try:
+        score: Score = _make(Score, load_json(text))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DamagedRunError(f"a stored score cannot be read: {type(error).__name__} {error}") from error
+    return score
+
+
 def checksum(*parts: str | bytes | int) -> int:
     """Give a CRC-32 over the parts and where each ends."""
     crc = 0

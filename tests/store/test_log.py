@@ -12,8 +12,10 @@ import pytest
 from run_samples import MANIFEST, make_evaluation, make_evaluations, write_run
 
 from nasbench.errors import DamagedRunError, RunLockedError, StoreError
+from nasbench.records import Score
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import TABLES, read_table
+from nasbench.store.repair import recover
 
 HERE = Path(__file__).parent
 
@@ -336,3 +338,16 @@ def test_the_store_needs_neither_torch_nor_optuna_nor_a_plot_library():
     answer = run_script(f"import sys; from nasbench.store import {modules}; print(*sys.modules)")
 
     assert not {"torch", "optuna", "matplotlib", "pyarrow", "pandas"} & set(answer.stdout.split()), answer.stderr
+
+
+def test_a_final_score_is_kept_beside_its_trial_and_survives_a_repair(tmp_path):
+    score = Score(0.9, "top1", "train", "mnist5k@0", "test", 1.0)
+    with RunLog.create(tmp_path / "run", {}) as log:
+        log.append(make_evaluation(0))
+        log.append_final(0, score)
+        log.append_final(0, score)
+    with RunLog.open(tmp_path / "run") as log:
+        assert log.final_scores() == {0: score}
+    recover(tmp_path / "run", tmp_path / "saved")
+    with RunLog.read(tmp_path / "saved") as log:
+        assert log.final_scores() == {0: score}

@@ -261,28 +261,30 @@ class Clock:
         return self.now
 
 
-def test_flushes_grow_rarer_as_a_run_grows():
-    schedule, flushes = FlushSchedule(Clock()), []
-    for rows in range(1, 10_001):
-        if schedule.is_due(rows):
-            schedule.note(rows, rows * 1e-3)
-            flushes.append(rows)
-
-    assert flushes[:3] == [10, 20, 30]
-    assert sum(flushes) < 12 * 10_000  # rows written in all, so a trial's share is bounded
-
-
-def test_a_slow_run_is_flushed_every_half_minute_unless_that_costs_too_much():
+def test_flushing_takes_a_fiftieth_of_the_time_at_most_however_long_a_flush_takes():
     clock = Clock()
-    schedule = FlushSchedule(clock)
-    clock.now += 31
-    assert not schedule.is_due(0)
-    assert schedule.is_due(1)
-    schedule.note(1, took_s=1.0)
-    clock.now += 31
-    assert not schedule.is_due(2)
-    clock.now += 31
-    assert schedule.is_due(2)
+    schedule, flushes = FlushSchedule(clock), []
+    for trial in range(20_000):
+        clock.now += 0.01
+        if schedule.is_due():
+            before = clock.now
+            schedule.run(lambda rows=trial: setattr(clock, "now", clock.now + rows * 1e-4))
+            flushes.append(clock.now - before)
+
+    assert len(flushes) > 2
+    assert sum(flushes) < 0.03 * clock.now
+
+
+def test_a_quick_flush_is_due_every_ten_seconds():
+    clock = Clock()
+    schedule, due = FlushSchedule(clock), []
+    for second in range(1, 41):
+        clock.now += 1
+        if schedule.is_due():
+            schedule.run(lambda: None)
+            due.append(second)
+
+    assert due == [10, 20, 30, 40]
 
 
 def test_an_architecture_of_another_size_keeps_its_shape(tmp_path):

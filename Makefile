@@ -1,0 +1,41 @@
+# Two commands do all the set-up: `make search` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install search test test-slow lint format clean
+
+install: $(INSTALLED)
+
+# timm and torchvision (tests only) would bring a CUDA torch along: --no-deps keeps the one that is pinned.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[onnx]"
+	touch $@
+
+.venv/.tested: $(INSTALLED) requirements-test.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-test.txt
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt timm torchvision
+	touch $@
+
+# A search on this CPU with embedded data.
+search: $(INSTALLED)
+	$(BIN)/nasbench search mnist_tiny --device cpu --trials 40
+
+test: .venv/.tested
+	$(BIN)/python -m pytest
+
+test-slow: .venv/.tested
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.tested
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build dist

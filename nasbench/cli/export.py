@@ -1,0 +1,81 @@
+"""`nasbench export`: a candidate of a run as a file that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from nasbench.model.build import Network
+    from nasbench.records import Evaluation
+    from nasbench.store.log import RunLog
+
+SUFFIXES = {"onnx": ".onnx", "pytorch": ".pt", "yaml": ".yaml"}
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    trial: Annotated[int, typer.Option(min=0, help="Number of the trial, as the tables show it.")],
+    to: Annotated[str, typer.Option("--format", metavar="|".join(SUFFIXES), help="What to write.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="The file.  [default: RUN-trialN.SUFFIX here]")] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train it again by the run's recipe first; else weights are random.")
+    ] = False,
+) -> None:
+    """Write a candidate as ONNX, as a PyTorch file with weights, or as a definition that nasbench reads."""
+    from nasbench.model.export import to_onnx, to_torch, to_yaml
+    from nasbench.registry import unknown_name
+    from nasbench.store.log import RunLog
+
+    if to not in SUFFIXES:
+        raise unknown_name("format", to, SUFFIXES)
+    if train and to == "yaml":
+        raise DefinitionError("--train trains weights, and a yaml definition holds none")
+    path = out or Path(f"{run.resolve().name}-trial{trial}{SUFFIXES[to]}")
+    with RunLog.read(run) as log:
+        evaluation = _find(log, run, trial)
+        architecture = evaluation.architecture
+        if to == "yaml":
+            path.write_text(to_yaml(architecture), encoding="utf-8")
+        else:
+            network = _network(log, evaluation, train)
+            if to == "onnx":
+                to_onnx(network, path, architecture.input_shape)
+            else:
+                to_torch(network, architecture, path)
+    trained = "" if to == "yaml" else ", trained weights" if train else ", random weights (--train trains it)"
+    typer.echo(f"wrote {path}: trial {trial}, architecture {architecture.digest}{trained}")
+
+
+def _find(log: RunLog, run: Path, trial: int) -> Evaluation:
+    for evaluation, _ in log.evaluations():
+        if evaluation.trial == trial:
+            return evaluation
+    raise DefinitionError(f"{run} has no trial {trial}; it has {log.trial_count}, counted from 0")
+
+
+def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
+    """Build the candidate; trained, its weights are those that its score was taken with, since training repeats."""
+    from tempfile import TemporaryDirectory
+
+    from nasbench.accuracy.fit import load_weights
+    from nasbench.accuracy.train import TrainedAccuracy
+    from nasbench.model.build import build
+    from nasbench.search.settings import Settings, open_accuracy_of
+
+    architecture = evaluation.architecture
+    if not train:
+        return build(architecture)
+    with open_accuracy_of(Settings.of_manifest(log.manifest)) as accuracy, TemporaryDirectory() as folder:
+        if not isinstance(accuracy, TrainedAccuracy):
+            raise DefinitionError("--train repeats a run's training, and this run's accuracy was not trained")
+        weights = Path(folder) / "weights.pt"
+        score = accuracy.estimate(architecture, lambda epoch, value: True, weights_path=weights)
+        typer.echo(f"trained in {score.seconds:.1f} s to {100 * score.value:.2f} % on {score.split}", err=True)
+        network = build(architecture)
+        load_weights(network, weights)
+        return network

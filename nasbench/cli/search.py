@@ -1,0 +1,195 @@
+"""`nasbench search`: from a search space to a front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasbench.cli.tables import print_rows
+from nasbench.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from nasbench.search.run import Budget, Search
+    from nasbench.search.settings import Parts, Settings
+    from nasbench.store.log import RunLog
+
+_DEFAULT_TRIALS = 40
+
+
+def search(
+    space: Annotated[str | None, typer.Argument(help="A search space's name or .yaml file.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where latency is measured.  [default: cpu]")] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="train|MODULE:FUNCTION", help="How accuracy is estimated.  [default: train]"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME[=PATH]", help="Data set to train on.  [default: mnist5k, embedded]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs each candidate is trained.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="accuracy, latency, params, macs or memory; repeat it.  [default: accuracy, latency]"),
+    ] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option("--max", metavar="NAME=VALUE", help="Hard limit: latency=5ms, params=5M.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="End after so many evaluated candidates.  [default: 40]")
+    ] = None,
+    time: Annotated[str | None, typer.Option(metavar="DURATION", help="End after 30s, 20m, 1.5h.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="See `nasbench ls samplers`.  [default: tpe]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same candidates.  [default: 0]")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Images in one inference.  [default: 1]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to train and measure with.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="fp32|bf16", help="Number format to measure.  [default: fp32]")
+    ] = None,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option("--warm-start/--no-warm-start", help="Begin with the published points.  [default: on]"),
+    ] = None,
+    early_stop: Annotated[
+        bool | None, typer.Option("--early-stop/--no-early-stop", help="End hopeless candidates early.  [default: on]")
+    ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Train the front again and score it on the test split.")
+    ] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the new run.  [default: results/DATE-SPACE-DEVICE]")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run, under its own settings.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, no table.")] = False,
+) -> None:
+    """Search a space for the networks with the best accuracy at each latency."""
+    from nasbench.search.run import Budget
+    from nasbench.search.settings import Settings, read_limits, read_objectives
+    from nasbench.units import parse_seconds
+
+    given: dict[str, Any] = {
+        "space": space,
+        "device": device,
+        "accuracy": accuracy,
+        "data": data,
+        "epochs": epochs,
+        "objectives": read_objectives(tuple(objective)) if objective else None,
+        "limits": read_limits(tuple(limit)) if limit else None,
+        "sampler": sampler,
+        "seed": seed,
+        "batch": batch,
+        "threads": threads,
+        "dtype": dtype,
+        "warm_start": warm_start,
+        "early_stop": early_stop,
+    }
+    seconds = parse_seconds(time) if time else None
+    budget = Budget(trials if trials or seconds else _DEFAULT_TRIALS, seconds)
+    if resume is not None:
+        if run is not None:
+            raise DefinitionError("--run names a new run and --resume one there is; give one of them")
+        _resume(resume, given, budget, final, json_output)
+        return
+    if space is None:
+        raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    _start(run, settings, budget, final, json_output)
+
+
+def _start(run: Path | None, settings: Settings, budget: Budget, final: bool, json_output: bool) -> None:
+    from nasbench.search.settings import make_manifest, open_parts
+    from nasbench.space.load import find_space
+    from nasbench.store.log import RunLog
+
+    found = find_space(settings.space)
+    if found.hides:
+        typer.echo(f"note: {found.path} is used; it hides the bundled space of the same name", err=True)
+    with open_parts(settings) as parts:
+        folder = run or _dated_folder(parts)
+        with RunLog.create(folder, make_manifest(settings, parts)) as log:
+            _search(log, parts, budget, final, json_output)
+
+
+def _resume(folder: Path, given: dict[str, Any], budget: Budget, final: bool, json_output: bool) -> None:
+    from nasbench.search.settings import Settings, confirm_manifest, open_parts
+    from nasbench.store.log import RunLog
+
+    with RunLog.open(folder) as log:
+        settings = Settings.of_manifest(log.manifest)
+        settings.confirm(given)
+        with open_parts(settings) as parts:
+            confirm_manifest(log.manifest, parts)
+            _search(log, parts, budget, final, json_output)
+
+
+def _dated_folder(parts: Parts) -> Path:
+    from datetime import date
+
+    device = parts.device.spec.name if parts.device else "no-device"
+    stem = Path("results") / f"{date.today().isoformat()}-{parts.space.name}-{device}"
+    folder, number = stem, 2
+    while folder.exists():
+        folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    return folder
+
+
+def _search(log: RunLog, parts: Parts, budget: Budget, final: bool, json_output: bool) -> None:
+    from nasbench.cli.interrupt import interruptible
+    from nasbench.cli.progress import ProgressLine
+    from nasbench.search.run import Search
+
+    typer.echo(f"{_describe(parts)}; results go to {log.folder}", err=True)
+    with interruptible(f"nasbench search --resume {log.folder}"):
+        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.device)
+        with ProgressLine(parts.plan, budget, running.evaluated) as line:
+            ended_early = running.run(budget, line.show)
+        if ended_early:
+            typer.echo(f"ended early: {ended_early}", err=True)
+        if final:
+            running.score_front(lambda text: typer.echo(text, err=True))
+    _print_result(running, log, json_output)
+
+
+def _describe(parts: Parts) -> str:
+    space, plan = parts.space, parts.plan
+    size = f"{space.size():,}" if space.size() < 10**9 else f"{space.size():.2g}"
+    words = f"{space.name}: {size} points, sampler {plan.sampler}, seed {plan.seed}"
+    if parts.accuracy is not None:
+        words += f"; accuracy by {parts.accuracy.name}, {space.classes} classes"
+    if parts.device is not None:
+        words += (
+            f"; latency on {parts.device.spec.name}, batch {plan.timing.batch}, {parts.device.spec.threads} threads"
+        )
+    return words
+
+
+def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
+    import json
+
+    from nasbench.cli.front import front_rows
+    from nasbench.plot.front import draw_front
+    from nasbench.store.parquet import read_run
+
+    picture = log.folder / "front.png"
+    run = read_run(log.folder)
+    if running.front.members:
+        draw_front([run], picture)
+    if json_output:
+        members = [evaluation.trial for evaluation in running.front.members]
+        shown = {"run": str(log.folder), "evaluated": running.evaluated, "front": members}
+        typer.echo(json.dumps({**shown, "hypervolume": running.front.hypervolume}))
+        return
+    columns, rows = front_rows(run)
+    if rows:
+        print_rows("front", columns, rows)
+    else:
+        typer.echo("no candidate was complete and within the limits; see the column error of evaluations.parquet")
+    typer.echo(
+        f"{len(rows)} on the front of {running.evaluated} evaluated candidates, hypervolume "
+        f"{running.front.hypervolume:.4f} of 1"
+    )
+    drawn = f", {picture.name}" if rows else ""
+    typer.echo(f"wrote {log.folder}/: pareto.parquet, evaluations.parquet, measurements.parquet{drawn}")

@@ -1,0 +1,71 @@
+"""`nasbench show`: one architecture, row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from nasbench.cli.tables import print_rows
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A published architecture, or a .yaml file with no choice left.")],
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Show an architecture: its rows with shapes and costs, and what its paper reports."""
+    from nasbench.model.cost import count, count_rows
+    from nasbench.space.architecture import describe_options
+    from nasbench.space.load import find_architecture
+    from nasbench.units import format_bytes, format_count
+
+    space, named = find_architecture(name)
+    architecture = named.architecture
+    cost = count(architecture)
+    if json_output:
+        figures = {
+            "params": cost.params,
+            "macs": cost.macs,
+            "activations": cost.activations,
+            "weight_bytes": cost.weight_bytes,
+        }
+        shown = {"name": named.name, "digest": architecture.digest, "cost": figures, "published": dict(named.published)}
+        typer.echo(json.dumps({**shown, "architecture": architecture.as_dict()}))
+        return
+    rows = []
+    for index, row in enumerate(count_rows(architecture)):
+        block = row.block
+        rows.append(
+            (
+                str(index),
+                block.kind,
+                " x ".join(str(n) for n in row.output_shape),
+                str(block.stride),
+                describe_options(block.options),
+                format_count(row.cost.params),
+                format_count(row.cost.macs),
+            )
+        )
+    typer.echo(f"{named.name}   digest {architecture.digest}   space {space.name}   {space.source}")
+    print_rows("rows", ("row", "block", "output shape", "stride", "options", "params", "MACs"), rows)
+    shape = " x ".join(map(str, architecture.input_shape))
+    typer.echo(
+        f"counted: {cost.params:,} params, {format_count(cost.macs)} MACs, {format_count(cost.activations)} activation "
+        f"elements, {format_bytes(cost.weight_bytes)} of fp32 weights; input {shape}"
+    )
+    if named.published:
+        typer.echo(f"published: {_published(named.published)}")
+
+
+def _published(figures: Mapping[str, float | str]) -> str:
+    from nasbench.units import format_count
+
+    said = [f"{format_count(float(figures[key]))} {word}" for key, word in _WORDS.items() if key in figures]
+    if "top1" in figures:
+        said.append(f"top-1 {figures['top1']} %")
+    return f"{', '.join(said) or 'no figures'} ({figures['source']})"
+
+
+_WORDS = {"params": "params", "macs": "MACs"}

@@ -1,0 +1,37 @@
+"""The front of a search while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nasbench import pareto
+from nasbench.objectives import Objective
+from nasbench.records import Evaluation
+
+
+class LiveFront:
+    """The non-dominated feasible trials so far. Adding one costs a comparison with the front, not with all trials."""
+
+    def __init__(self, objectives: Sequence[Objective], limits: Mapping[str, float]) -> None:
+        self._objectives = objectives
+        self._limits = limits
+        self._worst = np.full((1, len(objectives)), -np.inf)
+        self.members: list[Evaluation] = []
+        self.hypervolume = 0.0
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Take one more trial; one that is not feasible changes nothing."""
+        if not pareto.is_feasible(evaluation, self._objectives, self._limits):
+            return
+        losses = pareto.losses_of([*self.members, evaluation], self._objectives)
+        worst = np.maximum(self._worst, losses[-1:])
+        kept = pareto.non_dominated(losses)
+        if not kept[-1] and (worst == self._worst).all():
+            return
+        self._worst = worst
+        self.members = [member for member, keep in zip([*self.members, evaluation], kept, strict=True) if keep]
+        reference = pareto.reference_losses(self._objectives, self._limits, worst)
+        scaled = pareto.normalize(losses[kept], self._objectives, reference)
+        self.hypervolume = pareto.hypervolume(scaled, np.ones(len(self._objectives)))

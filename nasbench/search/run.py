@@ -1,0 +1,313 @@
+"""The search: ask, decode, count, measure, train, store, tell."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from nasbench.accuracy.base import Accuracy
+from nasbench.device.base import Device
+from nasbench.errors import CandidateError, SearchError
+from nasbench.model.cost import count
+from nasbench.objectives import OBJECTIVES
+from nasbench.records import Evaluation, TimingPlan
+from nasbench.search.front import LiveFront
+from nasbench.search.rungs import Rungs
+from nasbench.search.study import Candidate, Study
+from nasbench.space.architecture import Architecture, Scalar
+from nasbench.space.space import SearchSpace
+from nasbench.store.log import RunLog
+from nasbench.store.parquet import FlushSchedule, flush
+
+_PROBES = 200
+"""Architectures sampled to see whether the limits can be met at all."""
+
+_IDLE = 500
+"""Proposals in a row that were duplicates or beyond a free limit, after which the sampler has nothing new."""
+
+_FAILURES = 8
+"""When so many first candidates fail and none succeeds, the cause is not the candidates."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search looks for and how. Resuming a run needs an equal plan."""
+
+    objectives: tuple[str, ...]
+    limits: Mapping[str, float]
+    sampler: str
+    seed: int
+    timing: TimingPlan
+    warm_start: bool = True
+    early_stop: bool = True
+
+    def uses(self, *names: str) -> bool:
+        """Say whether one of these figures is an objective or has a limit."""
+        return any(name in self.objectives or name in self.limits for name in names)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: after so many evaluated candidates of the run, or so many seconds of this process."""
+
+    trials: int | None
+    seconds: float | None
+
+    def spent(self, trials: int, seconds: float) -> bool:
+        """Say whether either is used up."""
+        return (self.trials is not None and trials >= self.trials) or (
+            self.seconds is not None and seconds >= self.seconds
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands after a trial. `evaluated` counts neither duplicates nor what a free limit kept out."""
+
+    evaluation: Evaluation
+    evaluated: int
+    front: int
+    hypervolume: float
+    seconds: float
+
+
+class Search:
+    """One run of a search. `log` is its memory on disk; everything here can be made again from it."""
+
+    def __init__(
+        self, space: SearchSpace, plan: SearchPlan, log: RunLog, accuracy: Accuracy | None, device: Device | None
+    ) -> None:
+        self._space = space
+        self._plan = plan
+        self._log = log
+        self._accuracy = accuracy
+        self._device = device
+        self._objectives = [OBJECTIVES[name] for name in plan.objectives]
+        self._study = Study(space, self._objectives, plan.sampler, plan.seed)
+        self._rungs = Rungs()
+        self._first: dict[str, Evaluation] = {}
+        self._idle = 0
+        self._succeeded = False
+        self._schedule = FlushSchedule()
+        self.evaluated = 0
+        self.front = LiveFront(self._objectives, plan.limits)
+        self._starts = self._published_points() if plan.warm_start else []
+        self._next = self._replay()
+
+    def run(self, budget: Budget, watch: Callable[[Progress], None] = lambda progress: None) -> str | None:
+        """Search until the budget is spent; every trial is on disk before the next one begins.
+
+        Returns:
+            Why the search ended before its budget was spent, or None when it did not.
+
+        Raises:
+            SearchError: no candidate can meet the limits, or everything fails.
+            DeviceError: the device is gone. The run can be resumed.
+        """
+        began = time.monotonic()
+        if self._next == 0:
+            self._check_limits()
+        try:
+            while not budget.spent(self.evaluated, time.monotonic() - began):
+                evaluation = self._trial()
+                self._note(evaluation)
+                watch(
+                    Progress(
+                        evaluation,
+                        self.evaluated,
+                        len(self.front.members),
+                        self.front.hypervolume,
+                        time.monotonic() - began,
+                    )
+                )
+                if self._schedule.is_due():
+                    self._schedule.run(lambda: flush(self._log))
+                if self.evaluated >= _FAILURES and not self._succeeded:
+                    raise SearchError(f"all first {self.evaluated} candidates failed; the last: {evaluation.error}")
+                if nothing_new := self._nothing_new():
+                    return nothing_new
+        finally:
+            flush(self._log)
+        return None
+
+    def score_front(self, say: Callable[[str], None]) -> None:
+        """Score the members of the front on the test split, each once.
+
+        Raises:
+            SearchError: nothing is trained in this run, or its estimator has no test split.
+        """
+        final = getattr(self._accuracy, "final", None)
+        if final is None:
+            raise SearchError("--final scores on the test split, and this run's accuracy has none")
+        scored = self._log.final_scores()
+        for evaluation in self.front.members:
+            if evaluation.trial not in scored:
+                say(f"final score of trial {evaluation.trial} ...")
+                self._log.append_final(evaluation.trial, final(evaluation.architecture))
+        flush(self._log)
+
+    def _trial(self) -> Evaluation:
+        start = self._starts[self._next] if self._next < len(self._starts) else None
+        candidate = self._study.ask(start[1] if start else None)
+        evaluation = self._evaluate(candidate, start[0] if start else None)
+        values, violation = self._outcome(evaluation)
+        state = self._study.mark(candidate, violation)
+        self._log.append(evaluation, state, self._study.changed_state())
+        self._study.tell(candidate, values)
+        self._next += 1
+        return evaluation
+
+    def _evaluate(self, candidate: Candidate, published: str | None) -> Evaluation:
+        began = time.monotonic()
+        evaluation = Evaluation(
+            candidate.number,
+            "complete",
+            candidate.choices,
+            candidate.architecture,
+            published=published,
+            started_at=datetime.now(UTC).isoformat(),
+        )
+        first = self._first.get(candidate.architecture.digest)
+        if first is not None:
+            return replace(evaluation, status="duplicate", of_trial=first.trial, cost=first.cost)
+        for step in (self._count_cost, self._measure, self._estimate):
+            try:
+                evaluation = step(evaluation)
+            except CandidateError as error:
+                evaluation = replace(evaluation, status=error.status, error=str(error))
+            if evaluation.status != "complete":
+                break
+        return replace(evaluation, seconds=time.monotonic() - began)
+
+    def _count_cost(self, evaluation: Evaluation) -> Evaluation:
+        return self._limited(replace(evaluation, cost=count(evaluation.architecture)))
+
+    def _measure(self, evaluation: Evaluation) -> Evaluation:
+        if self._device is None:
+            return evaluation
+        measurement = self._device.measure(evaluation.architecture, self._plan.timing)
+        return self._limited(replace(evaluation, measurements=(measurement,)))
+
+    def _estimate(self, evaluation: Evaluation) -> Evaluation:
+        if self._accuracy is None:
+            return evaluation
+
+        def go_on(epoch: int, value: float) -> bool:
+            losses = self._losses_at_rung(evaluation, value)
+            promising = self._rungs.promising(epoch, losses)
+            return promising or not self._plan.early_stop
+
+        score = self._accuracy.estimate(evaluation.architecture, go_on)
+        return replace(evaluation, score=score, status="complete" if score.finished else "pruned")
+
+    def _losses_at_rung(self, evaluation: Evaluation, accuracy: float) -> list[float]:
+        values = [accuracy if o.name == "accuracy" else o.read(evaluation) for o in self._objectives]
+        return [o.loss(v) for o, v in zip(self._objectives, values, strict=True) if v is not None]
+
+    def _limited(self, evaluation: Evaluation) -> Evaluation:
+        """Mark a candidate that is beyond a limit, as far as its figures are known."""
+        for name, limit in self._plan.limits.items():
+            objective = OBJECTIVES[name]
+            value = objective.read(evaluation)
+            if value is not None and value > limit:
+                reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"
+                return replace(evaluation, status="infeasible", error=reason)
+        return evaluation
+
+    def _outcome(self, evaluation: Evaluation) -> tuple[list[float] | None, float]:
+        """Give what the sampler is told: values, or None for a failure, and how far beyond the limits they are.
+
+        A candidate that a measured limit stopped has no accuracy yet; the sampler compares such by their violation
+        alone, so that 0 in its place decides nothing.
+        """
+        if evaluation.status == "duplicate":
+            evaluation = self._first[evaluation.architecture.digest]
+        if evaluation.status not in ("complete", "pruned", "infeasible") or _kept_out_free(evaluation):
+            return None, 0.0
+        values = [o.read(evaluation) for o in self._objectives]
+        if evaluation.status == "infeasible":
+            values = [0.0 if o.name == "accuracy" else v for o, v in zip(self._objectives, values, strict=True)]
+        known = [value for value in values if value is not None]
+        return (known if len(known) == len(values) else None), self._violation(evaluation)
+
+    def _violation(self, evaluation: Evaluation) -> float:
+        excess = 0.0
+        for name, limit in self._plan.limits.items():
+            value = OBJECTIVES[name].read(evaluation)
+            if value is not None:
+                excess += max(0.0, value / limit - 1)
+        return excess
+
+    def _note(self, evaluation: Evaluation) -> None:
+        """Take a stored trial into account."""
+        self._first.setdefault(evaluation.architecture.digest, evaluation)
+        self.front.add(evaluation)
+        if evaluation.score is not None and self._accuracy is not None:
+            for epoch, value in evaluation.score.curve:
+                if epoch in self._accuracy.rungs:
+                    self._rungs.add(epoch, self._losses_at_rung(evaluation, value))
+        new = evaluation.status != "duplicate" and not _kept_out_free(evaluation)
+        self.evaluated += new
+        self._idle = 0 if new else self._idle + 1
+        self._succeeded |= evaluation.status in ("complete", "pruned", "infeasible")
+
+    def _nothing_new(self) -> str | None:
+        """Say why going on would find nothing, if so."""
+        if self._plan.sampler == "grid" and self._next >= self._space.size():
+            return f"all {self._next:,} points of {self._space.name} were visited"
+        if self._idle >= _IDLE:
+            return f"the last {_IDLE} proposals of {self._plan.sampler} were duplicates or beyond the limits"
+        return None
+
+    def _replay(self) -> int:
+        """Fill the memory from the log; gives the number of the next trial."""
+        number = 0
+        for evaluation, state in self._log.evaluations():
+            self._note(evaluation)
+            self._study.replay(evaluation.choices, self._outcome(evaluation)[0], state)
+            number = evaluation.trial + 1
+        self._study.replay_state(self._log.study_state())
+        return number
+
+    def _published_points(self) -> list[tuple[str, Mapping[str, Scalar]]]:
+        """List the published architectures of the space that are within the limits on what is counted."""
+        return [
+            (named.name, named.choices)
+            for named in self._space.architectures
+            if named.choices and self._counted(named.architecture).status == "complete"
+        ]
+
+    def _counted(self, architecture: Architecture) -> Evaluation:
+        """Give a trial that went no further than counting."""
+        evaluation = Evaluation(0, "complete", {}, architecture)
+        try:
+            return self._count_cost(evaluation)
+        except CandidateError as error:
+            return replace(evaluation, status=error.status, error=str(error))
+
+    def _check_limits(self) -> None:
+        """Look before the search whether any sampled candidate meets the limits on what is counted."""
+        free = {name: limit for name, limit in self._plan.limits.items() if OBJECTIVES[name].free}
+        if not free or self._starts:
+            return
+        rng = random.Random(self._plan.seed)
+        sampled = [self._counted(self._space.sample(rng)[1]) for _ in range(_PROBES)]
+        if any(evaluation.status == "complete" for evaluation in sampled):
+            return
+        asked = ", ".join(f"{name}={OBJECTIVES[name].show(limit)}" for name, limit in free.items())
+        smallest = ", ".join(
+            f"{OBJECTIVES[name].show(min(OBJECTIVES[name].read(e) or 0.0 for e in sampled if e.cost))} {name}"
+            for name in free
+            if any(e.cost for e in sampled)
+        )
+        raise SearchError(
+            f"none of {_PROBES} architectures sampled from {self._space.name} meets --max {asked}; the smallest seen: "
+            f"{smallest or 'none could be built'}. Raise the limit or search another space."
+        )
+
+
+def _kept_out_free(evaluation: Evaluation) -> bool:
+    return evaluation.status == "infeasible" and not evaluation.measurements and evaluation.score is None

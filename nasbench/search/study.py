@@ -1,0 +1,120 @@
+"""Optuna as memory: what was tried so far, and what to try next."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from nasbench.objectives import Objective
+from nasbench.search.samplers import make_sampler
+from nasbench.space.architecture import Architecture, Scalar
+from nasbench.space.choice import Choice, Steps
+from nasbench.space.space import SearchSpace
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a sampler proposes. `number` counts all proposals of a run, from 0."""
+
+    number: int
+    choices: Mapping[str, Scalar]
+    architecture: Architecture
+    trial: optuna.Trial
+
+
+class Study:
+    """The sampler's memory of one run. It lives in this process only; the run's log can fill it again at any time."""
+
+    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], sampler: str, seed: int) -> None:
+        self._space = space
+        self._choices = {choice.name: choice for choice in space.choices}
+        self._sampler = sampler
+        self._seed = seed
+        maximize, minimize = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+        directions = [maximize if objective.maximize else minimize for objective in objectives]
+        self._storage = optuna.storages.InMemoryStorage()
+        self._study = optuna.create_study(storage=self._storage, directions=directions)
+        self._known_state: dict[str, Any] = {}
+        self._count = 0
+
+    def ask(self, start: Mapping[str, Scalar] | None = None) -> Candidate:
+        """Propose the next candidate; `start` prescribes its choices."""
+        self._study.sampler = make_sampler(self._sampler, self._seed, self._count)
+        if start is not None:
+            self._study.enqueue_trial(dict(start))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            trial = self._study.ask()
+            architecture = self._space.decode(lambda choice: _suggest(trial, choice))
+        self._count += 1
+        return Candidate(trial.number, trial.params, architecture, trial)
+
+    def mark(self, candidate: Candidate, violation: float) -> dict[str, Any]:
+        """Note how far a candidate is beyond the limits, 0 when it is within.
+
+        Returns:
+            What the sampler knows of the candidate besides its choices and values; `replay` wants it back.
+        """
+        candidate.trial.set_constraint("limits", violation)
+        return dict(self._storage.get_trial(candidate.trial._trial_id).system_attrs)
+
+    def tell(self, candidate: Candidate, values: Sequence[float] | None) -> None:
+        """Say what became of a candidate: its objectives' values, or None when it failed."""
+        if values is None:
+            self._study.tell(candidate.trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(candidate.trial, list(values))
+
+    def changed_state(self) -> dict[str, Any] | None:
+        """Give what the sampler noted down about the whole study, or None when nothing of it is new."""
+        state = self._storage.get_study_system_attrs(self._study._study_id)
+        if len(state) == len(self._known_state):
+            return None
+        self._known_state = dict(state)
+        return self._known_state
+
+    def replay(self, choices: Mapping[str, Scalar], values: Sequence[float] | None, state: Mapping[str, Any]) -> None:
+        """Add a candidate of an earlier process, as if it had been asked and told here."""
+        distributions = {name: _distribution(self._choices[name]) for name in choices}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+                values=None if values is None else list(values),
+                params=dict(choices),
+                distributions=distributions,
+                system_attrs=dict(state),
+            )
+        )
+        self._count += 1
+
+    def replay_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `changed_state` gave last."""
+        for key, value in state.items():
+            self._storage.set_study_system_attr(self._study._study_id, key, value)
+        self._known_state = dict(state)
+
+
+def _suggest(trial: optuna.Trial, choice: Choice) -> Scalar:
+    values = choice.values
+    if not isinstance(values, Steps):
+        return trial.suggest_categorical(choice.name, values)  # type: ignore[return-value]
+    if values.whole:
+        return trial.suggest_int(choice.name, int(values.low), int(values[-1]), step=int(values.step))
+    return values.nearest(trial.suggest_float(choice.name, values.low, values[-1], step=values.step))
+
+
+def _distribution(choice: Choice) -> BaseDistribution:
+    values = choice.values
+    if not isinstance(values, Steps):
+        return CategoricalDistribution(values)
+    if values.whole:
+        return IntDistribution(int(values.low), int(values[-1]), step=int(values.step))
+    return FloatDistribution(values.low, values[-1], step=values.step)

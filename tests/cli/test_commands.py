@@ -1,0 +1,151 @@
+"""Commands as a user types them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nasbench.cli.main import app
+from nasbench.space.load import load_space
+
+GUESSED = ("mnist_tiny", "--accuracy", "mine:guess", "--objective", "accuracy", "--objective", "params")
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("search", "--help"), ("ls", "blocks"), ("ls", "samplers"), ("ls", "spaces")]
+)
+def test_help_and_lists_import_no_heavy_package(words):
+    code = (
+        "import sys; from nasbench.cli.main import app\n"
+        f"try: app({list(words)!r})\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'optuna', 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_every_command_and_option_has_help():
+    for command in app.registered_commands:
+        assert command.callback.__doc__, command.name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("search", "mnist_tny"), "no search space is named 'mnist_tny'. Did you mean 'mnist_tiny'?"),
+        (("search", "mnist_tiny", "--sampler", "nsga"), "no sampler is named 'nsga'. Did you mean 'nsga"),
+        (("search", "mnist_tiny", "--device", "gpu"), "no device is named 'gpu'."),
+        (("search", "mnist_tiny", "--data", "mnist"), "no data set is named 'mnist'. Did you mean 'mnist5k'?"),
+        (("search", "mnist_tiny", "--data", "cifar10=nowhere.npz"), "nowhere.npz"),
+        (("search", "mnist_tiny", "--max", "latency=5"), "'5' is not a duration; write for example 5ms"),
+        (("search", "mnist_tiny", "--max", "latencies=5ms"), "no figure to limit is named 'latencies'. Did you mean"),
+        (("search", "mnist_tiny", "--max", "accuracy=0.9"), "--max accuracy is not a limit"),
+        (("search", "mnist_tiny", "--objective", "speed"), "no objective is named 'speed'."),
+        (("search", "mnist_tiny", "--time", "soon"), "'soon' is not a duration"),
+        (("search", "mnist_tiny", "--sampler", "grid"), "the sampler 'grid' would visit all 145,152 points"),
+        (("search", "mnist_tiny", "--accuracy", "nowhere:guess"), "nowhere"),
+        (("search",), "which search space?"),
+        (("search", "absent.yaml"), "absent.yaml: there is no such file"),
+        (("show", "mobilenet_v2"), "no architecture is named 'mobilenet_v2'. Did you mean 'mobilenet_v2_"),
+        (("ls", "space"), "no list is named 'space'. Did you mean 'spaces'?"),
+        (("check", "nowhere.yaml"), "nowhere.yaml: there is no such file"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_exit_code_2(nasbench, words, message):
+    done = nasbench(*words, check=2)
+
+    assert message in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line]) == 1
+    assert not (nasbench.folder / "results").exists()
+
+
+def test_a_typo_in_a_space_of_ones_own_is_shown_with_its_line(nasbench):
+    space = load_space("mnist_tiny")
+    text = Path(space.path).read_text().replace("stride: [1, 2]", "strides: [1, 2]", 1)
+    (nasbench.folder / "my_space.yaml").write_text(text)
+    done = nasbench("check", "my_space.yaml", check=2)
+
+    assert done.stderr.startswith("error: my_space.yaml:7: stem has the unknown key 'strides'. Did you mean 'stride'?")
+
+
+def test_check_says_the_size_the_choices_and_the_span_of_costs(nasbench):
+    said = json.loads(nasbench("check", "mnist_tiny", "--sample", 20, "--json", check=0).stdout)
+
+    assert said["size"] == load_space("mnist_tiny").size()
+    assert set(said["choices"]) == {choice.name for choice in load_space("mnist_tiny").choices}
+    smallest, median, largest = said["spans"]["params"]
+    assert 0 < smallest <= median <= largest
+
+
+@pytest.mark.parametrize("what", ["spaces", "devices", "architectures", "blocks", "samplers", "datasets", "runs"])
+def test_every_list_can_be_printed_and_read_as_json(nasbench, what):
+    assert json.loads(nasbench("ls", what, "--json", check=0).stdout)[what] is not None
+    assert nasbench("ls", what, check=0).stdout.strip()
+
+
+def test_show_prints_rows_costs_and_published_figures(nasbench):
+    done = nasbench("show", "mobilenet_v2_1.0", check=0)
+
+    assert "3,504,872 params" in done.stdout and "top-1 72.0 %" in done.stdout
+
+
+def test_a_search_without_a_device_writes_a_front_that_explains_itself(nasbench):
+    done = nasbench("search", *GUESSED, "--trials", 12, "--run", "results/first", check=0)
+    front = pd.read_parquet(nasbench.folder / "results/first/pareto.parquet")
+
+    assert "hypervolume" in done.stdout and "results/first/" in done.stdout
+    assert (nasbench.folder / "results/first/front.png").stat().st_size > 10_000
+    assert {"accuracy", "params", "macs", "architecture", "choices"} <= set(front.columns)
+    assert front["params"].is_monotonic_increasing and front["accuracy"].is_monotonic_increasing
+
+
+def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbench):
+    nasbench("search", *GUESSED, "--trials", 6, "--run", "results/a", "--seed", 3, check=0)
+    nasbench("search", "--resume", "results/a", "--trials", 10, check=0)
+    nasbench("search", *GUESSED, "--trials", 10, "--run", "results/b", "--seed", 3, check=0)
+    a, b = (pd.read_parquet(nasbench.folder / f"results/{name}/evaluations.parquet") for name in "ab")
+
+    assert list(a["architecture"]) == list(b["architecture"])
+    done = nasbench("search", "--resume", "results/a", "--sampler", "random", check=2)
+    assert "the run was started with sampler tpe, not random" in done.stderr
+    done = nasbench("search", *GUESSED, "--run", "results/a", check=1)
+    assert "--resume" in done.stderr
+
+
+def test_a_run_is_listed_plotted_and_exported(nasbench):
+    nasbench("search", *GUESSED, "--trials", 6, "--run", "results/a", check=0)
+    assert "results/a" in nasbench("ls", "runs", check=0).stdout
+    nasbench("plot", "results/a", "--out", "front.svg", check=0)
+    assert "<text" in (nasbench.folder / "front.svg").read_text()
+    assert "jpg" in nasbench("plot", "results/a", "--out", "front.jpg", check=2).stderr
+
+    trial = int(pd.read_parquet(nasbench.folder / "results/a/pareto.parquet")["trial"].iloc[0])
+    nasbench("export", "results/a", "--trial", trial, "--format", "yaml", "--out", "mine.yaml", check=0)
+    digest = pd.read_parquet(nasbench.folder / "results/a/pareto.parquet")["architecture"].iloc[0]
+    assert json.loads(nasbench("show", "mine.yaml", "--json", check=0).stdout)["digest"] == digest
+    assert "has no trial 999" in nasbench("export", "results/a", "--trial", 999, check=2).stderr
+
+
+def test_an_interrupted_search_keeps_its_trials_and_says_how_to_go_on(nasbench):
+    import signal
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nasbench", "search", *GUESSED, "--trials", "100000", "--run", "results/a"],
+        cwd=nasbench.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("trial 5"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=20) == 130
+
+    assert "nasbench search --resume results/a" in rest
+    assert len(pd.read_parquet(nasbench.folder / "results/a/evaluations.parquet")) >= 5

@@ -1,0 +1,257 @@
+"""The search, with formulas in the place of training and timing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from nasbench import pareto
+from nasbench.errors import DeviceError, SearchError
+from nasbench.objectives import OBJECTIVES
+from nasbench.records import TimingPlan
+from nasbench.search.run import Budget, Search, SearchPlan
+from nasbench.search.samplers import SAMPLERS
+from nasbench.store.log import RunLog
+from nasbench.store.parquet import read_run
+from tests.search.formula import FormulaAccuracy, FormulaDevice, toy_space
+
+ALL = [name for name in SAMPLERS if name != "gp"]
+
+
+def plan(**changes):
+    given = {
+        "objectives": ("accuracy", "latency"),
+        "limits": {},
+        "sampler": "random",
+        "seed": 0,
+        "timing": TimingPlan(),
+    }
+    return SearchPlan(**{**given, **changes})
+
+
+def manifest(of):
+    return {"objectives": list(of.objectives), "limits": dict(of.limits)}
+
+
+def run_search(folder, of, trials, accuracy=None, device=None, space=None):
+    accuracy, device = accuracy or FormulaAccuracy(), device or FormulaDevice()
+    log = RunLog.open(folder) if (folder / "run.db").exists() else RunLog.create(folder, manifest(of))
+    with log:
+        search = Search(space or toy_space(), of, log, accuracy, device)
+        search.run(Budget(trials, None))
+    return search
+
+
+def stored(folder):
+    with RunLog.read(folder) as log:
+        return [evaluation for evaluation, _ in log.evaluations()]
+
+
+@pytest.mark.parametrize("sampler", ALL)
+def test_the_same_seed_gives_the_same_candidates_and_another_seed_others(tmp_path, sampler):
+    runs = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run_search(tmp_path / name, plan(sampler=sampler, seed=seed, warm_start=False), 25)
+        runs[name] = [evaluation.architecture.digest for evaluation in stored(tmp_path / name)]
+
+    assert runs["a"] == runs["b"] != runs["c"]
+
+
+@pytest.mark.parametrize("sampler", ALL)
+def test_a_run_in_pieces_visits_the_same_candidates_as_one_in_one_go(tmp_path, sampler):
+    whole, pieces = plan(sampler=sampler, seed=3), plan(sampler=sampler, seed=3)
+    run_search(tmp_path / "whole", whole, 45)
+    for trials in (1, 7, 22, 23, 45):
+        run_search(tmp_path / "pieces", pieces, trials)
+
+    assert [(e.trial, e.choices, e.status) for e in stored(tmp_path / "whole")] == [
+        (e.trial, e.choices, e.status) for e in stored(tmp_path / "pieces")
+    ]
+
+
+def test_a_run_of_the_gaussian_process_in_pieces_visits_the_same_candidates(tmp_path):
+    for trials in (11, 12):
+        run_search(tmp_path / "pieces", plan(sampler="gp"), trials)
+    run_search(tmp_path / "whole", plan(sampler="gp"), 12)
+
+    assert [e.choices for e in stored(tmp_path / "pieces")] == [e.choices for e in stored(tmp_path / "whole")]
+
+
+def test_no_network_is_evaluated_twice(tmp_path):
+    accuracy, device = FormulaAccuracy(), FormulaDevice()
+    run_search(tmp_path / "run", plan(sampler="nsga2"), 60, accuracy, device)
+    evaluations = stored(tmp_path / "run")
+
+    assert len(set(device.calls)) == len(device.calls) == 60
+    assert len(set(accuracy.calls)) == len(accuracy.calls)
+    for evaluation in evaluations:
+        if evaluation.status == "duplicate":
+            assert evaluations[evaluation.of_trial].architecture == evaluation.architecture
+
+
+def test_the_published_points_come_first_unless_they_are_switched_off(tmp_path):
+    run_search(tmp_path / "on", plan(), 5)
+    run_search(tmp_path / "off", plan(warm_start=False), 5)
+
+    assert stored(tmp_path / "on")[0].published == "toy_small"
+    assert all(evaluation.published is None for evaluation in stored(tmp_path / "off"))
+
+
+def test_a_published_point_beyond_a_limit_on_params_is_left_out(tmp_path):
+    from nasbench.model.cost import count
+
+    params = count(toy_space().architectures[0].architecture).params
+    run_search(tmp_path / "run", plan(limits={"params": params + 300.0}), 3)
+    assert stored(tmp_path / "run")[0].published == "toy_small"
+
+    run_search(tmp_path / "below", plan(limits={"params": params - 1.0}), 1)
+    assert stored(tmp_path / "below")[0].published is None
+
+
+def test_limits_that_no_sampled_candidate_meets_end_the_search_before_it_begins(tmp_path):
+    message = r"none of 200 architectures sampled from toy meets --max params=100; the smallest seen: \d+ params"
+    with pytest.raises(SearchError, match=message):
+        run_search(tmp_path / "none", plan(limits={"params": 100.0}), 3)
+    assert stored(tmp_path / "none") == []
+
+
+def test_a_limit_on_params_keeps_candidates_from_being_built_measured_or_trained(tmp_path):
+    accuracy, device = FormulaAccuracy(), FormulaDevice()
+    run_search(tmp_path / "run", plan(limits={"params": 4000.0}), 15, accuracy, device)
+    evaluations = stored(tmp_path / "run")
+    out = [e for e in evaluations if e.status == "infeasible"]
+
+    assert out and all(e.cost.params > 4000 and not e.measurements and e.score is None for e in out)
+    assert all(e.cost.params <= 4000 for e in evaluations if e.status in ("complete", "pruned"))
+    assert len(device.calls) == 15
+
+
+def test_a_limit_on_latency_keeps_candidates_from_being_trained(tmp_path):
+    accuracy, device = FormulaAccuracy(), FormulaDevice()
+    search = run_search(tmp_path / "run", plan(limits={"latency": 5e-4}), 30, accuracy, device)
+    slow = [e for e in stored(tmp_path / "run") if e.status == "infeasible"]
+
+    assert slow and all(e.measurements and e.score is None for e in slow)
+    assert "latency is" in slow[0].error and "the limit is 500 us" in slow[0].error
+    assert len(accuracy.calls) == 30 - len(slow)
+    assert all(e.measurements[0].median_s <= 5e-4 for e in search.front.members)
+
+
+def test_a_crashing_candidate_becomes_a_row_and_the_search_goes_on(tmp_path):
+    run_search(tmp_path / "run", plan(), 12, FormulaAccuracy(broken=(3, 4)))
+    failed = [e for e in stored(tmp_path / "run") if e.status == "crashed"]
+
+    assert len(failed) == 2 and failed[0].error == "the child died of SIGSEGV"
+    assert failed[0].score is None and failed[0].measurements
+
+
+def test_when_everything_fails_the_search_ends_and_says_why(tmp_path):
+    with pytest.raises(SearchError, match=r"all first 8 candidates failed; the last: the child died of SIGSEGV"):
+        run_search(tmp_path / "run", plan(), 40, FormulaAccuracy(broken=range(100)))
+    assert len(stored(tmp_path / "run")) >= 8
+
+
+def test_a_device_that_is_gone_ends_the_search_and_the_run_can_go_on(tmp_path):
+    class Leaving(FormulaDevice):
+        def measure(self, architecture, plan):
+            if len(self.calls) == 4:
+                raise DeviceError("device 'formula' is gone")
+            return super().measure(architecture, plan)
+
+    with pytest.raises(DeviceError, match="is gone"):
+        run_search(tmp_path / "run", plan(seed=5), 9, device=Leaving())
+    run_search(tmp_path / "run", plan(seed=5), 9)
+    run_search(tmp_path / "whole", plan(seed=5), 9)
+
+    assert [e.choices for e in stored(tmp_path / "run")] == [e.choices for e in stored(tmp_path / "whole")]
+
+
+def test_a_search_in_an_exhausted_space_ends(tmp_path):
+    of = plan(early_stop=False)
+    points = {toy_space().decode_choices(c).digest for c in _all_choices(toy_space())}
+    with RunLog.create(tmp_path / "run", manifest(of)) as log:
+        search = Search(toy_space(), of, log, FormulaAccuracy(), FormulaDevice())
+        ended = search.run(Budget(10_000, None))
+    found = {e.architecture.digest for e in stored(tmp_path / "run")}
+
+    assert ended == "the last 500 proposals of random were duplicates or beyond the limits"
+    assert found <= points and len(found) > 0.9 * len(points)
+
+
+def test_a_grid_visits_every_point_once_and_ends(tmp_path):
+    points = {toy_space().decode_choices(c).digest for c in _all_choices(toy_space())}
+    search = run_search(tmp_path / "run", plan(sampler="grid", early_stop=False), 10_000)
+
+    assert {e.architecture.digest for e in stored(tmp_path / "run")} == points
+    assert search.evaluated == len(points)
+
+
+def _all_choices(space):
+    values = {choice.name: list(choice.values) for choice in space.choices}
+    for made in itertools.product(*values.values()):
+        chosen = dict(zip(values, made, strict=True))
+        used = {}
+        space.decode(lambda choice, chosen=chosen, used=used: used.setdefault(choice.name, chosen[choice.name]))
+        yield used
+
+
+def test_the_front_and_hypervolume_shown_are_those_stored_and_those_of_a_brute_force(tmp_path):
+    search = run_search(tmp_path / "run", plan(sampler="tpe"), 40)
+    run = read_run(tmp_path / "run")
+    complete = [e for e in stored(tmp_path / "run") if e.status == "complete"]
+    losses = np.array([[-e.score.value, e.measurements[0].median_s] for e in complete])
+    front = {
+        e.trial
+        for e, own in zip(complete, losses, strict=True)
+        if not any((other <= own).all() and (other < own).any() for other in losses)
+    }
+
+    assert {e.trial for e in search.front.members} == front == set(run.pareto["trial"])
+    assert search.front.hypervolume == pytest.approx(run.evaluations["hypervolume"].iloc[-1])
+    assert search.front.hypervolume == pytest.approx(
+        pareto.normalized_hypervolume(complete, [OBJECTIVES["accuracy"], OBJECTIVES["latency"]], {})
+    )
+
+
+def test_hopeless_candidates_are_ended_early_and_never_stand_on_the_front(tmp_path):
+    search = run_search(tmp_path / "run", plan(seed=4), 80)
+    evaluations = stored(tmp_path / "run")
+    pruned = [e for e in evaluations if e.status == "pruned"]
+
+    assert len(pruned) > 5 and all(len(e.score.curve) < 3 for e in pruned)
+    assert not {e.trial for e in pruned} & {e.trial for e in search.front.members}
+    run_search(tmp_path / "off", plan(seed=4, early_stop=False), 80)
+    assert not [e for e in stored(tmp_path / "off") if e.status == "pruned"]
+
+
+def test_no_member_of_the_true_front_is_ended_early_when_early_values_rank_as_final_ones(tmp_path):
+    search = run_search(tmp_path / "run", plan(seed=4), 80)
+    full = run_search(tmp_path / "off", plan(seed=4, early_stop=False), 80)
+
+    assert {e.trial for e in search.front.members} == {e.trial for e in full.front.members}
+
+
+@pytest.mark.parametrize(
+    "objectives", [("accuracy",), ("params", "accuracy"), ("accuracy", "latency", "params", "memory")]
+)
+def test_any_number_of_objectives_can_be_searched(tmp_path, objectives):
+    search = run_search(tmp_path / "run", plan(objectives=objectives, sampler="nsga3"), 30)
+
+    assert search.front.members and 0 < search.front.hypervolume <= 1
+    assert set(read_run(tmp_path / "run").pareto["trial"]) == {e.trial for e in search.front.members}
+
+
+def test_the_front_is_scored_on_the_test_split_only_when_asked_and_once(tmp_path):
+    accuracy = FormulaAccuracy()
+    of = plan()
+    with RunLog.create(tmp_path / "run", manifest(of)) as log:
+        search = Search(toy_space(), of, log, accuracy, FormulaDevice())
+        search.run(Budget(10, None))
+        assert not log.final_scores()
+        said = []
+        search.score_front(said.append)
+        search.score_front(said.append)
+
+    front = read_run(tmp_path / "run").pareto
+    assert len(said) == len(front)
+    assert np.allclose(front["final_accuracy"], front["accuracy"] - 0.01)

@@ -1,0 +1,184 @@
+"""What is read of a machine, on machines that exist only as files."""
+
+import subprocess
+
+import pytest
+
+from nasbench.host import (
+    available_cpus,
+    choose_cores,
+    frequency_reader,
+    git_state,
+    host_record,
+    parse_cpu_list,
+    physical_cores,
+    read_counters,
+)
+
+
+def write(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def machine(root, siblings, nodes=None):
+    """Write the topology of a machine: one text of siblings for each logical core, one list of cores a node."""
+    for cpu, text in enumerate(siblings):
+        write(root, {f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list": text})
+    for node, text in enumerate(nodes or []):
+        write(root, {f"sys/devices/system/node/node{node}/cpulist": text})
+    return root
+
+
+WITH_SMT = ["0,4", "1,5", "2,6", "3,7"] * 2
+FOUR = ["0", "1", "2", "3"]
+
+
+def test_a_bare_folder_is_a_machine_that_tells_nothing(tmp_path):
+    record = host_record(tmp_path)
+
+    unknown = ("cpu_model", "physical_cores", "smt", "kernel", "hypervisor", "governor", "turbo", "memory_bytes")
+    assert all(record[name] is None for name in unknown)
+    assert record["python"]
+
+
+def test_a_machine_is_described_from_its_files(tmp_path):
+    machine(tmp_path, WITH_SMT, ["0-7"])
+    write(
+        tmp_path,
+        {
+            "proc/cpuinfo": "model name\t: Some CPU\nflags\t\t: fpu avx2 hypervisor lm\n",
+            "proc/meminfo": "MemTotal:       16000000 kB\n",
+            "proc/sys/kernel/osrelease": "6.1.0\n",
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",
+            "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "3400000\n",
+            "sys/devices/system/cpu/intel_pstate/no_turbo": "1\n",
+        },
+    )
+    record = host_record(tmp_path)
+
+    assert (record["cpu_model"], record["kernel"], record["governor"]) == ("Some CPU", "6.1.0", "performance")
+    assert (record["physical_cores"], record["logical_cores"], record["smt"]) == (4, 8, True)
+    assert (record["hypervisor"], record["turbo"]) == (True, False)
+    assert (record["memory_bytes"], record["max_frequency_hz"]) == (16_384_000_000, 3_400_000_000)
+
+
+def test_the_host_is_told_apart_and_not_named(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, {"etc/machine-id": "a\n"})
+    write(there, {"etc/machine-id": "b\n"})
+
+    assert host_record(here)["host"] == host_record(here)["host"] != host_record(there)["host"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"proc/self/cgroup": "0::/job\n", "sys/fs/cgroup/job/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/job\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/job\n",
+                "sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us": "200000\n",
+                "sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us": "100000\n",
+            },
+            2.0,
+        ),
+        ({"proc/self/cgroup": "3:cpu:/\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n"}, None),
+    ],
+)
+def test_the_quota_of_a_container_is_found_in_both_versions(tmp_path, files, cores):
+    write(tmp_path, files)
+
+    assert host_record(tmp_path)["cpu_quota_cores"] == cores
+
+
+def test_siblings_are_one_core(tmp_path):
+    cores = physical_cores(machine(tmp_path, WITH_SMT))
+
+    assert [(core.cpu, core.siblings) for core in cores] == [(0, (0, 4)), (1, (1, 5)), (2, (2, 6)), (3, (3, 7))]
+
+
+def test_core_0_is_left_to_interrupts_while_others_are_enough(tmp_path):
+    root = machine(tmp_path, FOUR)
+
+    assert [core.cpu for core in choose_cores(1, root, range(4))] == [1]
+    assert [core.cpu for core in choose_cores(3, root, range(4))] == [1, 2, 3]
+    assert [core.cpu for core in choose_cores(4, root, range(4))] == [0, 1, 2, 3]
+
+
+def test_cores_are_of_one_node_where_one_is_large_enough(tmp_path):
+    root = machine(tmp_path, FOUR, ["0-1", "2-3"])
+
+    assert [core.cpu for core in choose_cores(2, root, range(4))] == [2, 3]
+    assert [core.cpu for core in choose_cores(3, root, range(4))] == [1, 2, 3]
+
+
+def test_only_cores_that_we_may_use_are_chosen_and_too_few_are_given_as_they_are(tmp_path):
+    root = machine(tmp_path, WITH_SMT)
+
+    assert [core.cpu for core in choose_cores(2, root, [0, 6])] == [0, 6]
+    assert len(choose_cores(9, root, range(8))) == 4
+
+
+def test_the_cores_of_this_machine_can_be_chosen():
+    (core,) = choose_cores(1)
+
+    assert core.cpu in available_cpus()
+
+
+def test_a_list_of_cores_is_read_as_the_kernel_writes_it():
+    assert parse_cpu_list("0-2,8,10-11\n") == [0, 1, 2, 8, 10, 11]
+    assert parse_cpu_list("\n") == []
+
+
+def test_counters_are_read_and_the_absent_are_none(tmp_path):
+    write(
+        tmp_path,
+        {
+            "proc/pressure/cpu": "some avg10=1.00 avg60=0.00 avg300=0.00 total=1234\nfull total=5\n",
+            "proc/stat": "cpu  1 1 1 1 1 1 1 500 0 0\ncpu0 1 1 1 1 1 1 1 300 0 0\ncpu1 1 1 1 1 1 1 1 200 0 0\n",
+            "proc/self/task/7/schedstat": "1000 2000000000 3\n",
+            "proc/self/task/8/schedstat": "1000 500000000 3\n",
+            "proc/self/cgroup": "0::/\n",
+            "sys/fs/cgroup/cpu.stat": "usage_usec 9\nthrottled_usec 77\n",
+            "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "4\n",
+        },
+    )
+    counters = read_counters([1], tmp_path)
+
+    assert (counters.pressure_us, counters.waiting_s, counters.throttled_us) == (1234, 2.5, 77)
+    assert (counters.steal_s, counters.thermal_events) == (2.0, 4)
+    bare = read_counters([1], tmp_path / "nowhere")
+    assert (bare.pressure_us, bare.waiting_s, bare.steal_s, bare.throttled_us, bare.thermal_events) == (None,) * 5
+
+
+def test_frequencies_are_read_again_each_time(tmp_path):
+    name = "sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
+    write(tmp_path, {name.format(1): "3000000\n", name.format(2): "2000000\n"})
+    read = frequency_reader([1, 2], tmp_path)
+
+    assert read() == 2.5e9
+    write(tmp_path, {name.format(1): "1000000\n"})
+    assert read() == 1.5e9
+    assert frequency_reader([5], tmp_path)() is None
+
+
+def test_a_checkout_knows_its_commit_and_whether_it_was_changed(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    assert git_state(tmp_path) is None
+    git("init")
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-m", "first")
+    clean = git_state(tmp_path)
+    assert len(clean["commit"]) == 40
+    assert not clean["changed"]
+    (tmp_path / "file").write_text("two")
+
+    assert git_state(tmp_path)["changed"]
