@@ -1,0 +1,1 @@
+"""Where latency is measured: the contract, the timing loop, and one file a backend."""

@@ -37,10 +37,10 @@ class Device(ABC):
         """Give the local cores that a measurement needs for itself; training stays off them meanwhile."""
         return ()
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready; raises DeviceError when the device cannot be used."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Leave nothing behind: no process, no lock, no memory."""
 
     def __enter__(self) -> Device:

@@ -1,0 +1,1 @@
+"""From a table of rows to torch modules: build, count, deploy, export."""

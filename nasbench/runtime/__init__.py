@@ -1,0 +1,1 @@
+"""How a built network is executed: the contract and one file a runtime."""

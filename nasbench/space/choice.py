@@ -25,8 +25,9 @@ class Steps:
         return int((self.high - self.low) / self.step + 1e-9) + 1
 
     def __getitem__(self, index: int) -> int | float:
-        if not 0 <= index < len(self):
+        if not -len(self) <= index < len(self):
             raise IndexError(index)
+        index %= len(self)
         value = self.low + index * self.step
         return value if self.whole else round(float(value), 10)
 

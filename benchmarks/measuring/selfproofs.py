@@ -1,0 +1,143 @@
+"""Does the measuring say what is true? Each proof prints what it expected and what came.
+
+    python benchmarks/measuring/selfproofs.py [--pairs 20] [--only overhead]
+
+Run it on a quiet machine; the verdicts in the table say whether it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nasbench.device.cpu import CpuDevice
+from nasbench.device.load import load_device
+from nasbench.device.verdict import judge
+from nasbench.host import choose_cores
+from nasbench.isolation import Worker
+from nasbench.records import Measurement, TimingPlan
+from nasbench.space.architecture import Architecture
+from nasbench.space.kinds import make_block
+from nasbench.units import format_seconds
+
+LIMITS = {"work": 300.0}
+PLAN = TimingPlan()
+NETWORK = Architecture(
+    (3, 64, 64),
+    10,
+    (
+        make_block("conv", 3, 16, 2, {}, "proof"),
+        make_block("mbconv", 16, 24, 2, {}, "proof"),
+        make_block("mbconv", 24, 32, 2, {}, "proof"),
+        make_block("pool_linear", 32, 10, 1, {}, "proof"),
+    ),
+)
+
+
+def run(task: str, **request: object) -> dict:
+    cores = [core.cpu for core in choose_cores(1)]
+    with Worker(f"proof_tasks:{task}", threads=1, cpus=cores) as worker:
+        return worker.call(request, limits_s=LIMITS)
+
+
+def show(proof: str, expected: str, came: str) -> None:
+    print(f"{proof:44}  {expected:34}  {came}", flush=True)
+
+
+def prove_overhead(pairs: int) -> None:
+    answer = run("null")
+    show("a null network, a sample of its own", "< 2 us", format_seconds(answer["alone_s"]))
+    show("a null network, within inner loops", "< 2 us", format_seconds(answer["series"]["median_s"]))
+
+
+def prove_watch(pairs: int) -> None:
+    began, began_cpu = time.perf_counter(), time.process_time()
+    with Worker("proof_tasks:busy_wait", threads=1, memory_limit_bytes=1 << 34) as worker:
+        worker.call({"wait_s": 0.02}, limits_s=LIMITS)
+    share = (time.process_time() - began_cpu) / (time.perf_counter() - began)
+    show("the supervisor's own use of a core", "< 1 %", f"{share:.2%}")
+
+
+def prove_busy_wait(pairs: int) -> None:
+    for wait_s in (1e-3, 5e-3, 20e-3):
+        answer = run("busy_wait", wait_s=wait_s)
+        verdict = judge(answer, PLAN)
+        error = answer["series"]["median_s"] / wait_s - 1
+        show(f"a busy wait of {format_seconds(wait_s)}", "within 1 %, or flagged", f"{error:+.2%}  {verdict.word}")
+
+
+def prove_neighbour(pairs: int) -> None:
+    wrong = 0
+    rounds = max(3, pairs // 4)
+    for _ in range(rounds):
+        alone, beside = run("neighbour", after_s=None), run("neighbour", after_s=0.2)
+        verdict = judge(beside, PLAN)
+        error = beside["series"]["median_s"] / alone["series"]["median_s"] - 1
+        wrong += verdict.word == "ok" and abs(error) > 0.03
+        kept = f"kept {beside['series']['kept_share']:.0%}"
+        show("a neighbour starts after 0.2 s", "not ok, or within 3 %", f"{error:+.2%}  {verdict.word}  {kept}")
+    show("silently wrong beside a neighbour", "0", f"{wrong} of {rounds}")
+
+
+def prove_torch(pairs: int) -> None:
+    answer = run("compare_with_torch", architecture=NETWORK.as_dict(), rounds=7)
+    ratios = [ours / theirs for ours, theirs in zip(answer["ours_s"], answer["theirs_s"], strict=True)]
+    spread = f"{min(ratios) - 1:+.2%} to {max(ratios) - 1:+.2%}, n={len(ratios)}"
+    show("against torch's blocked_autorange", "within 3 %", f"{statistics.median(ratios) - 1:+.2%}  ({spread})")
+
+
+def prove_a_a(pairs: int) -> None:
+    with CpuDevice(load_device("cpu")) as device:
+        taken = [(device.measure(NETWORK, PLAN), device.measure(NETWORK, PLAN)) for _ in range(pairs)]
+    for name, some in (("all", taken), ("both ok", [pair for pair in taken if _both_ok(pair)])):
+        claimed = sum(_differ(*pair) for pair in some)
+        show(f"A/A in fresh processes, {name}: different", "few; a screen only ranks", f"{claimed} of {len(some)}")
+        if some:
+            errors = sorted(abs(a.median_s / b.median_s - 1) for a, b in some)
+            show(
+                f"A/A in fresh processes, {name}: |A/B - 1|",
+                "median; largest",
+                f"{statistics.median(errors):.2%}; {errors[-1]:.2%}",
+            )
+    seconds = [one.noise["window_s"] for pair in taken for one in pair]
+    show("timed loop of a screen", "0.5 to 5 s", f"{statistics.median(seconds):.2f} s")
+
+
+def _both_ok(pair: tuple[Measurement, Measurement]) -> bool:
+    return all(one.verdict == "ok" for one in pair)
+
+
+def _differ(a: Measurement, b: Measurement) -> bool:
+    return a.low_s > b.high_s or b.low_s > a.high_s
+
+
+PROOFS: dict[str, Callable[[int], None]] = {
+    "overhead": prove_overhead,
+    "watch": prove_watch,
+    "busy_wait": prove_busy_wait,
+    "neighbour": prove_neighbour,
+    "torch": prove_torch,
+    "a_a": prove_a_a,
+}
+
+
+def main() -> None:
+    """Run the proofs that are asked for, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=20, help="pairs of measurements in the A/A comparison")
+    parser.add_argument("--only", choices=PROOFS, help="run one proof")
+    arguments = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
+    for name, prove in PROOFS.items():
+        if arguments.only in (None, name):
+            prove(arguments.pairs)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main()

@@ -1,0 +1,311 @@
+"""The one timing loop and its stop rule. It knows no network and no torch: it times a call without arguments.
+
+    warm = warm_up(run, plan)
+    series = sample(run, plan, warm.inner_loops, threads=1)
+
+A sample is the wall time of one inference, or the mean of `inner_loops` inferences where one is shorter than a
+millisecond. Samples are judged in blocks: a block in which this process did not have its cores is masked. Sampling ends
+when the 95 % interval of the median of what is kept is narrow enough.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from nasbench.errors import MeasurementError
+from nasbench.records import TimingPlan
+
+Run = Callable[[], object]
+
+SHORTEST_SAMPLE_S = 1e-3
+"""Below this an inference is timed in a loop: the clock's own 0.1 us and its jitter would show."""
+
+GATE_BLOCK_S = 10e-3
+"""How long a block is that is judged as one. An interruption of 0.3 ms is 3 % of it."""
+
+SERIAL_GATE = 0.97
+"""Least share of the wall time in which one thread that never sleeps must have had its core."""
+
+PARALLEL_GATE = 0.90
+"""With several threads, some sleep in the serial parts of a network, so no share of the cores can be demanded. A block
+is masked when it got less than this of what the best quarter of the blocks got."""
+
+_WINDOW = 20
+_WINDOW_AGREEMENT = 0.02
+_LOOK_GROWTH = 1.25
+_PLATEAU_LOOKS = 4
+_PLATEAU_FALL = 0.9
+_LARGEST_INNER = 1_000_000
+
+# Student's t, 97.5 %, for 1 to 19 degrees of freedom.
+_T975 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where time comes from, in nanoseconds; tests bring their own. `cpu` is the time all threads of us have run."""
+
+    wall: Callable[[], int] = time.perf_counter_ns
+    cpu: Callable[[], int] = time.process_time_ns
+
+
+REAL_CLOCKS = Clocks()
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Seconds of every warm-up sample, in order; the first `min_warmup` are single inferences, the rest as timed.
+
+    `settled` is false when the cap came before two windows agreed.
+    """
+
+    seconds: tuple[float, ...]
+    inner_loops: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All samples in order, which of them are kept, and the 95 % interval of the median of the kept ones.
+
+    `cpu_share` is cpu time over wall time of the whole series; `kept_share` is what the gate let through. When that was
+    less than half and too few to go by, nothing is masked, and `gate_failed` says so.
+    """
+
+    seconds: tuple[float, ...]
+    kept: tuple[bool, ...]
+    low_s: float | None
+    high_s: float | None
+    stop: str
+    cpu_share: float
+    kept_share: float
+    gate_failed: bool
+    elapsed_s: float
+
+    @property
+    def median_s(self) -> float:
+        """Median of the kept samples."""
+        return statistics.median(_select(self.seconds, self.kept))
+
+    @property
+    def halfwidth(self) -> float | None:
+        """Half the width of the interval, as a share of the median."""
+        if self.low_s is None or self.high_s is None:
+            return None
+        return (self.high_s - self.low_s) / 2 / self.median_s
+
+
+def warm_up(run: Run, plan: TimingPlan, clocks: Clocks = REAL_CLOCKS) -> WarmUp:
+    """Call until the plan's least count and time are done and two windows of 20 samples agree within 2 %.
+
+    Raises:
+        MeasurementError: the clock ran backwards or stood still.
+    """
+    began = clocks.wall()
+    seconds = [_time(run, 1, clocks.wall) for _ in range(max(2, plan.min_warmup))]
+    first = len(seconds)
+    inner = _inner_loops(run, statistics.median(seconds[1:]), clocks.wall)
+    while (elapsed := (clocks.wall() - began) / 1e9) < plan.max_warmup_s:
+        count = len(seconds) - first
+        if elapsed >= plan.min_warmup_s and count >= 2 * _WINDOW and count % _WINDOW == 0:
+            before = statistics.median(seconds[-2 * _WINDOW : -_WINDOW])
+            now = statistics.median(seconds[-_WINDOW:])
+            if abs(now / before - 1) <= _WINDOW_AGREEMENT:
+                return WarmUp(tuple(seconds), inner, settled=True)
+        seconds.append(_time(run, inner, clocks.wall))
+    return WarmUp(tuple(seconds), inner, settled=False)
+
+
+def sample(
+    run: Run,
+    plan: TimingPlan,
+    inner_loops: int,
+    threads: int,
+    clocks: Clocks = REAL_CLOCKS,
+    between: Callable[[], object] = lambda: None,
+) -> Series:
+    """Time `run` until the stop rule is met.
+
+    `between` is called between blocks, outside every sample, for what must be watched meanwhile.
+
+    Raises:
+        MeasurementError: the clock ran backwards or stood still.
+    """
+    samples = array("q", bytes(8 * plan.max_samples))
+    typical_s = max(1e-9, _time(run, inner_loops, clocks.wall) * inner_loops)
+    per_block = max(1, min(plan.min_samples, math.ceil(GATE_BLOCK_S / typical_s)))
+    blocks: list[Block] = []
+    halfwidths: list[float] = []
+    count = 0
+    look = plan.min_samples
+    stop = ""
+    gc.collect()
+    gc.freeze()
+    enabled = gc.isenabled()
+    gc.disable()
+    began = clocks.wall()
+    try:
+        while not stop:
+            end = min(count + per_block, look, plan.max_samples)
+            blocks.append(_fill(samples, count, end, run, inner_loops, clocks))
+            count = end
+            between()
+            elapsed_s = (clocks.wall() - began) / 1e9
+            if count >= plan.max_samples or elapsed_s >= plan.max_sampling_s:
+                stop = "cap"
+            if count >= look or stop:
+                look = max(look + 1, math.ceil(look * _LOOK_GROWTH))
+                seconds = [value / 1e9 / inner_loops for value in samples[:count]]
+                decision = _decide(seconds, keep_mask(blocks, threads), plan, elapsed_s, halfwidths)
+                stop = decision if decision == "converged" else stop or decision
+    finally:
+        if enabled:
+            gc.enable()
+        gc.unfreeze()
+    return _conclude(seconds, blocks, threads, plan, stop, elapsed_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive samples that are judged as one; times in nanoseconds."""
+
+    count: int
+    wall_ns: int
+    cpu_ns: int
+
+
+def _fill(samples: array[int], start: int, end: int, run: Run, inner_loops: int, clocks: Clocks) -> Block:
+    wall = clocks.wall
+    loops = range(inner_loops)
+    cpu_began = clocks.cpu()
+    block_began = wall()
+    for index in range(start, end):
+        began = wall()
+        for _ in loops:
+            run()
+        samples[index] = wall() - began
+    wall_ns = wall() - block_began
+    cpu_ns = clocks.cpu() - cpu_began
+    if min(samples[start:end]) <= 0:
+        raise MeasurementError("the clock did not move forward while an inference ran")
+    return Block(end - start, wall_ns, cpu_ns)
+
+
+def _time(run: Run, inner_loops: int, wall: Callable[[], int]) -> float:
+    began = wall()
+    for _ in range(inner_loops):
+        run()
+    elapsed = wall() - began
+    if elapsed <= 0:
+        raise MeasurementError("the clock did not move forward while an inference ran")
+    return elapsed / 1e9 / inner_loops
+
+
+def _inner_loops(run: Run, typical_s: float, wall: Callable[[], int]) -> int:
+    """Find how many inferences make a sample of a millisecond; one alone of 0.1 us is mostly the clock's own time."""
+    inner = 1
+    while typical_s * inner < SHORTEST_SAMPLE_S and inner < _LARGEST_INNER:
+        inner = min(_LARGEST_INNER, math.ceil(1.05 * SHORTEST_SAMPLE_S / typical_s))
+        typical_s = min(_time(run, inner, wall) for _ in range(3))
+    return inner
+
+
+def keep_mask(blocks: Sequence[Block], threads: int) -> list[bool]:
+    """Say for every sample whether its block had the cores it needed."""
+    shares = [block.cpu_ns / block.wall_ns for block in blocks]
+    least = SERIAL_GATE if threads == 1 else PARALLEL_GATE * sorted(shares)[3 * len(shares) // 4]
+    return [share >= least for block, share in zip(blocks, shares, strict=True) for _ in range(block.count)]
+
+
+def _decide(
+    seconds: Sequence[float], kept: Sequence[bool], plan: TimingPlan, elapsed_s: float, halfwidths: list[float]
+) -> str:
+    """Give `converged`, `plateau`, or "" to go on; notes the half-width of this look in `halfwidths`."""
+    undisturbed = _select(seconds, kept)
+    interval = median_interval(undisturbed)
+    if interval is None:
+        return ""
+    halfwidth = (interval[1] - interval[0]) / 2 / statistics.median(undisturbed)
+    halfwidths.append(halfwidth)
+    if elapsed_s < plan.min_sampling_s or len(undisturbed) < plan.min_samples:
+        return ""
+    if halfwidth <= plan.target_halfwidth:
+        return "converged"
+    # Over four looks the samples grow 2.4-fold, which narrows an honest interval to 0.64 of what it was.
+    if len(halfwidths) > _PLATEAU_LOOKS and halfwidth > _PLATEAU_FALL * halfwidths[-1 - _PLATEAU_LOOKS]:
+        return "plateau"
+    return ""
+
+
+def _conclude(
+    seconds: Sequence[float], blocks: Sequence[Block], threads: int, plan: TimingPlan, stop: str, elapsed_s: float
+) -> Series:
+    kept = keep_mask(blocks, threads)
+    kept_share = sum(kept) / len(kept)
+    gate_failed = kept_share < 0.5 and sum(kept) < plan.min_samples
+    if gate_failed:
+        kept = [True] * len(kept)
+    interval = median_interval(_select(seconds, kept))
+    return Series(
+        seconds=tuple(seconds),
+        kept=tuple(kept),
+        low_s=interval[0] if interval else None,
+        high_s=interval[1] if interval else None,
+        stop=stop,
+        cpu_share=sum(block.cpu_ns for block in blocks) / sum(block.wall_ns for block in blocks),
+        kept_share=kept_share,
+        gate_failed=gate_failed,
+        elapsed_s=elapsed_s,
+    )
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """Give the 95 % interval of the median: that of the order statistics or that of the blocks, whichever is wider.
+
+    Order statistics assume independent samples and nothing else. The medians of up to 20 contiguous blocks, with
+    Student's t, widen it when neighbouring samples are alike. None for fewer than 6 samples, which bound no median.
+    """
+    if len(samples) < 6:
+        return None
+    ordered = sorted(samples)
+    rank = _lower_rank(len(ordered))
+    exact = (ordered[rank - 1], ordered[-rank])
+    blocked = _block_interval(samples, statistics.median(ordered))
+    return blocked if blocked and blocked[1] - blocked[0] > exact[1] - exact[0] else exact
+
+
+@cache
+def _lower_rank(count: int) -> int:
+    """Give the largest r so that the r-th smallest and r-th largest of `count` samples hold the median in 95 %."""
+    term = total = 1
+    rank = 0
+    while 40 * total <= 2**count:  # P(Binomial(count, 1/2) <= rank) <= 1/40
+        rank += 1
+        term = term * (count - rank + 1) // rank
+        total += term
+    return rank
+
+
+def _block_interval(samples: Sequence[float], median: float) -> tuple[float, float] | None:
+    count = min(20, len(samples) // 5)
+    if count < 2:
+        return None
+    edges = [round(index * len(samples) / count) for index in range(count + 1)]
+    medians = [statistics.median(samples[start:end]) for start, end in pairwise(edges)]
+    half = _T975[count - 2] * statistics.stdev(medians) / math.sqrt(count)
+    return median - half, median + half
+
+
+def _select(seconds: Sequence[float], kept: Sequence[bool]) -> list[float]:
+    return [value for value, keep in zip(seconds, kept, strict=True) if keep]

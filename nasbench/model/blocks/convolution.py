@@ -1,0 +1,63 @@
+"""Single layers as rows: a convolution, a pooling, a batch norm."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nasbench.model.blocks.layers import make_activation, make_convolution
+from nasbench.model.blocks.registry import BLOCKS
+
+
+@BLOCKS.register("conv")
+class Conv(nn.Sequential):
+    """Convolution, batch norm, activation; the last two only where asked for.
+
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+
+    Source: Ioffe and Szegedy, Batch Normalization, 2015, arXiv:1502.03167, section 3.2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        kernel: int,
+        act: str,
+        bias: bool,
+        norm: bool,
+        groups: int,
+    ) -> None:
+        layers: list[nn.Module] = [
+            make_convolution(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=bias)
+        ]
+        if norm:
+            layers.append(nn.BatchNorm2d(out_channels))
+        if act != "none":
+            layers.append(make_activation(act))
+        super().__init__(*layers)
+
+
+@BLOCKS.register("max_pool")
+class MaxPool(nn.MaxPool2d):
+    """Largest value of each kernel x kernel window.
+
+    (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)).
+
+    Source: He et al., Deep Residual Learning, 2016, arXiv:1512.03385, table 1 (3x3, stride 2).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int) -> None:
+        super().__init__(kernel, stride, padding=(kernel - 1) // 2)
+
+
+@BLOCKS.register("norm_act")
+class NormAct(nn.Sequential):
+    """Batch norm and activation, as before the classifier of a network of pre-activated blocks; the shape stays.
+
+    Source: He et al., Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027, figure 1b.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, act: str) -> None:
+        super().__init__(nn.BatchNorm2d(in_channels), make_activation(act))

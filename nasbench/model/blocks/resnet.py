@@ -1,0 +1,108 @@
+"""Residual blocks: ResNet, ResNeXt, Wide ResNet and RegNet."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nasbench.errors import BuildError
+from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_activation
+from nasbench.model.blocks.registry import BLOCKS
+
+_BRANCH_GAIN = 0.25
+"""Small enough that 50 blocks do not overflow fp16 before training; 0 would hide every layer of the branch."""
+
+
+class Residual(nn.Module):
+    """A branch added to a shortcut, then an activation. The shortcut is a 1x1 convolution where the shape changes.
+
+    The branch ends in a convolution with batch norm.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, branch: nn.Sequential, act: str) -> None:
+        super().__init__()
+        self.branch = branch
+        changes = stride > 1 or in_channels != out_channels
+        self.shortcut = conv_norm_act(in_channels, out_channels, 1, stride=stride) if changes else None
+        self.act = make_activation(act)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add the branch to the shortcut."""
+        shortcut = images if self.shortcut is None else self.shortcut(images)
+        output: Tensor = self.act(self.branch(images) + shortcut)
+        return output
+
+    def damp(self) -> None:
+        """Start the branch small, so that the variance does not double with every block.
+
+        Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677, section 5.1.
+        Differs: the last scale of the branch starts at 0.25 and not at 0.
+        """
+        norm = [layer for layer in self.branch.modules() if isinstance(layer, nn.BatchNorm2d)][-1]
+        nn.init.constant_(norm.weight, _BRANCH_GAIN)
+
+
+@BLOCKS.register("basic")
+class Basic(Residual):
+    """Two kxk convolutions and a shortcut.
+
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+
+    Source: He et al., Deep Residual Learning, 2016, arXiv:1512.03385, figure 5 left; shortcut B of section 4.1.
+    Differs: kernel and activation are chosen by the space.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int, act: str) -> None:
+        branch = nn.Sequential(
+            conv_norm_act(in_channels, out_channels, kernel, stride=stride, act=act),
+            conv_norm_act(out_channels, out_channels, kernel),
+        )
+        super().__init__(in_channels, out_channels, stride, branch, act)
+
+
+@BLOCKS.register("bottleneck")
+class Bottleneck(Residual):
+    """1x1, grouped kxk, squeeze-and-excitation, 1x1 and a shortcut.
+
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). The inner width is `ratio` of the output's. A
+    `group_width` above 0 gives the channels of one group, and `groups` is then not looked at. `se` is a share of the
+    block's input channels, not of the inner width, as RegNetY has it.
+
+    Source: He et al., Deep Residual Learning, 2016, arXiv:1512.03385, figure 5 right; groups: Xie et al., Aggregated
+    Residual Transformations, 2017, arXiv:1611.05431, figure 3c; wide: Zagoruyko and Komodakis, 2016, arXiv:1605.07146;
+    group width and squeeze-and-excitation: Radosavovic et al., Designing Network Design Spaces, 2020, arXiv:2003.13678,
+    figure 4 and section 5.
+    Differs: the kxk convolution carries the stride, not the first 1x1, as in all implementations since (ResNet v1.5).
+
+    Raises:
+        BuildError: the inner width is no multiple of the groups or of the group width.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        kernel: int,
+        ratio: float,
+        groups: int,
+        group_width: int,
+        se: float,
+        act: str,
+    ) -> None:
+        inner = max(1, round(out_channels * ratio))
+        if group_width > 0:
+            if inner % group_width:
+                raise BuildError(
+                    f"the inner width {inner} (ratio {ratio} of {out_channels}) is no multiple of the group width "
+                    f"{group_width}"
+                )
+            groups = inner // group_width
+        layers: list[nn.Module] = [
+            conv_norm_act(in_channels, inner, 1, act=act),
+            conv_norm_act(inner, inner, kernel, stride=stride, groups=groups, act=act),
+        ]
+        if se > 0:
+            layers.append(SqueezeExcite(inner, max(1, round(in_channels * se)), "sigmoid"))
+        layers.append(conv_norm_act(inner, out_channels, 1))
+        super().__init__(in_channels, out_channels, stride, nn.Sequential(*layers), act)

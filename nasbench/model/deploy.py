@@ -1,0 +1,58 @@
+"""The inference form of a network: batch norms folded into convolutions, branches merged where a block can."""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from nasbench.model.build import Network
+
+
+@runtime_checkable
+class Deployable(Protocol):
+    """A block with an inference form of its own, such as parallel branches that are one convolution then."""
+
+    def deploy(self) -> nn.Module:
+        """Give the module that computes the same in evaluation mode; called once, on a copy, before folding."""
+        ...
+
+
+def deploy(network: Network) -> Network:
+    """Give the inference form of a network as a copy in evaluation mode; what it computes is that of `network.eval()`.
+
+    Every latency is measured on this form, and weight bytes are counted on it.
+    """
+    with torch.no_grad():
+        blocks = [fold(copy.deepcopy(block).eval()) for block in network.blocks]
+    return Network(blocks, deployed=True).eval().requires_grad_(False)
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Change a module in evaluation mode into its inference form, in place where that is possible.
+
+    In every `nn.Sequential` a batch norm that directly follows a convolution becomes part of it; any other batch norm
+    stays.
+
+    Source: Jacob et al., Quantization and Training of Neural Networks, 2018, arXiv:1712.05877, equation 14.
+    """
+    if isinstance(module, Deployable):
+        return fold(module.deploy())
+    for name, child in list(module.named_children()):
+        folded = fold(child)
+        if folded is not child:
+            setattr(module, name, folded)
+    if isinstance(module, nn.Sequential):
+        _fold_sequence(module)
+    return module
+
+
+def _fold_sequence(layers: nn.Sequential) -> None:
+    for index in reversed(range(1, len(layers))):
+        convolution, norm = layers[index - 1], layers[index]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[index - 1] = fuse_conv_bn_eval(convolution, norm)
+            del layers[index]

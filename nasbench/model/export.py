@@ -1,0 +1,144 @@
+"""Take an architecture or a network out of nasbench: as a definition, as ONNX, as a file of weights."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from nasbench.errors import BuildError, NasbenchError
+from nasbench.model.build import Network, build
+from nasbench.model.deploy import deploy
+from nasbench.space.architecture import Architecture, Block
+from nasbench.space.kinds import find_kind
+
+
+def to_yaml(architecture: Architecture) -> str:
+    """Write an architecture as a definition with no choice left, one row a block, which nasbench reads back.
+
+    Raises:
+        BuildError: the input is not square; definitions have one size.
+    """
+    channels, height, width = architecture.input_shape
+    if height != width:
+        raise BuildError(f"the input is {height}x{width}; a definition has one size for both")
+    *body, head = [_row(block) for block in architecture.blocks] or [_NOTHING]
+    stem, *stages = body or [_NOTHING]
+    space = architecture.space or "architecture"
+    lines = [
+        "schema: 1",
+        f"name: {_flow(f'{space}-{architecture.digest}')}",
+        f"about: {_flow(f'One architecture of the space {space}' if architecture.space else 'One architecture')}",
+        f"input: {_flow({'channels': channels, 'size': height})}",
+        f"classes: {architecture.classes}",
+        f"stem: {_flow(stem)}",
+        "stages:",
+        *(f"  - {_flow(row)}" for row in stages or [_NOTHING]),
+        f"head: {_flow(head)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_NOTHING: dict[str, Any] = {"block": "identity"}
+"""The row that vanishes; it fills a place of the grammar that a very short network leaves empty."""
+
+
+def _row(block: Block) -> dict[str, Any]:
+    row: dict[str, Any] = {"block": block.kind}
+    if find_kind(block.kind).out == "given":
+        row["out"] = block.out_channels
+    if block.stride != 1:
+        row["stride"] = block.stride
+    return row | dict(block.options)
+
+
+def _flow(value: Any) -> str:
+    """Write a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1_000_000, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
+def to_onnx(network: Network, path: Path, input_shape: tuple[int, int, int], batch: int = 1) -> None:
+    """Write a network as one ONNX file in evaluation mode, with the input `images` and the output `logits`.
+
+    Shapes are fixed, the batch included, since runtimes plan better for known shapes. `deploy` the network before for
+    the form that is measured.
+
+    Raises:
+        NasbenchError: the packages of the extra `onnx` are not installed, the folder is absent, or torch cannot export
+            the network.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NasbenchError(f"export to ONNX needs {' and '.join(missing)}: pip install nasbench[onnx]")
+    _check_folder(path)
+    training = network.training
+    images = torch.zeros((batch, *input_shape))
+    try:
+        # the exporter talks on stdout, which is kept for answers
+        with contextlib.redirect_stdout(io.StringIO()):
+            torch.onnx.export(
+                network.eval(),
+                (images,),
+                str(path),
+                dynamo=True,
+                external_data=False,
+                input_names=["images"],
+                output_names=["logits"],
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise NasbenchError(
+            f"torch cannot export this network to ONNX: {str(error).strip().splitlines()[0]}"
+        ) from error
+    finally:
+        network.train(training)
+
+
+def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
+    """Write an architecture and a network's weights into one file; `load_torch` reads it back, without running code.
+
+    Raises:
+        NasbenchError: the folder is absent.
+    """
+    _check_folder(path)
+    torch.save(
+        {
+            "architecture": architecture.as_dict(),
+            "deployed": network.deployed,
+            "state_dict": network.state_dict(),
+        },
+        path,
+    )
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise NasbenchError(f"{path}: cannot be written: there is no folder {path.parent}")
+
+
+def load_torch(path: Path) -> tuple[Architecture, Network]:
+    """Read what `to_torch` wrote; the network is in evaluation mode on the CPU.
+
+    Raises:
+        NasbenchError: the file cannot be read, or holds something else.
+    """
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+        architecture = Architecture.from_dict(data["architecture"])
+        network = build(architecture)
+        if data["deployed"]:
+            network = deploy(network)
+        network.load_state_dict(data["state_dict"])
+    except OSError as error:
+        raise NasbenchError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, NasbenchError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise NasbenchError(f"{path}: holds no network of nasbench: {reason}") from error
+    return architecture, network.eval()

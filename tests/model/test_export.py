@@ -1,0 +1,149 @@
+"""What leaves nasbench is read back as it was, by nasbench or by others."""
+
+import random
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nasbench.errors import BuildError, NasbenchError
+from nasbench.model.build import build
+from nasbench.model.deploy import deploy
+from nasbench.model.export import load_torch, to_onnx, to_torch, to_yaml
+from nasbench.space.architecture import Architecture
+from nasbench.space.kinds import make_block
+from nasbench.space.load import find_architecture, list_spaces, load_space
+
+SMALL = Architecture(
+    (3, 16, 16),
+    10,
+    (
+        make_block("conv", 3, 16, 2, {}, "row"),
+        make_block("mbconv", 16, 24, 2, {"se": 0.25, "expand": 3.67, "act": "hswish"}, "row"),
+        make_block("norm_act", 24, 24, 1, {}, "row"),
+        make_block("pool_linear", 24, 10, 1, {}, "row"),
+    ),
+)
+
+
+def read_back(architecture, folder):
+    path = folder / "exported.yaml"
+    path.write_text(to_yaml(architecture), encoding="utf-8")
+    return find_architecture(str(path))[1].architecture
+
+
+@pytest.mark.parametrize("name", list_spaces())
+def test_a_definition_of_any_candidate_reads_back_as_the_same_network(name, tmp_path):
+    space = load_space(name)
+    rng = random.Random(5)
+    sampled = [space.sample(rng)[1] for _ in range(5)]
+    for architecture in [*sampled, *(named.architecture for named in space.architectures)]:
+        again = read_back(architecture, tmp_path)
+        assert again == architecture
+        assert again.digest == architecture.digest
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_very_short_network_reads_back_too(count, tmp_path):
+    blocks = SMALL.blocks[:1] * (count - 1) + (make_block("pool_linear", (3, 16)[count - 1], 10, 1, {}, "row"),)
+    architecture = replace(SMALL, blocks=blocks)
+
+    assert read_back(architecture, tmp_path) == architecture
+
+
+def test_a_definition_cannot_hold_an_input_that_is_not_square():
+    with pytest.raises(BuildError, match="16x32"):
+        to_yaml(replace(SMALL, input_shape=(3, 16, 32)))
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+def test_a_file_of_weights_gives_the_same_network_back(deployed, tmp_path):
+    network = build(SMALL, seed=9).eval()
+    network = deploy(network) if deployed else network
+    images = torch.randn(2, 3, 16, 16)
+
+    to_torch(network, SMALL, tmp_path / "network.pt")
+    architecture, again = load_torch(tmp_path / "network.pt")
+
+    assert architecture == SMALL
+    assert torch.equal(again(images), network(images))
+
+
+def test_a_file_of_weights_needs_no_code_to_be_read(tmp_path):
+    to_torch(build(SMALL), SMALL, tmp_path / "network.pt")
+
+    data = torch.load(tmp_path / "network.pt", weights_only=True)
+
+    assert Architecture.from_dict(data["architecture"]) == SMALL
+
+
+def test_a_file_that_holds_no_network_is_refused(tmp_path):
+    garbage, other, absent = tmp_path / "garbage.pt", tmp_path / "other.pt", tmp_path / "absent.pt"
+    garbage.write_bytes(b"no torch file")
+    torch.save({"weights": torch.zeros(3)}, other)
+
+    for path in (garbage, other):
+        with pytest.raises(NasbenchError, match=rf"{path.name}: holds no network of nasbench"):
+            load_torch(path)
+    with pytest.raises(NasbenchError, match=r"absent\.pt: cannot be read"):
+        load_torch(absent)
+
+
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(NasbenchError, match=r"there is no folder .*absent"):
+        to_torch(build(SMALL), SMALL, tmp_path / "absent" / "network.pt")
+
+
+def test_export_to_onnx_without_its_packages_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.delitem(sys.modules, "onnxscript")
+
+    with pytest.raises(NasbenchError, match=r"pip install nasbench\[onnx\]"):
+        to_onnx(build(SMALL), tmp_path / "network.onnx", SMALL.input_shape)
+
+
+def assert_equal_in_onnxruntime(architecture, path, batch):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
+    network = deploy(build(architecture, seed=1))
+    images = torch.randn(batch, *architecture.input_shape)
+
+    to_onnx(network, path, architecture.input_shape, batch)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+
+    expected = network(images)
+    scale = float(expected.abs().max())
+    assert torch.allclose(torch.from_numpy(logits), expected, rtol=0, atol=1e-4 * max(scale, 1e-3))
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_network_gives_equal_logits_in_onnxruntime(tmp_path, capsys):
+    assert_equal_in_onnxruntime(SMALL, tmp_path / "network.onnx", batch=2)
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mnist_tiny_largest",
+        "mobilenet_v1_0.25",
+        "mobilenet_v2_0.35",
+        "mobilenet_v3_small_0.75",
+        "nasbench201_best",
+        "regnety_200mf",
+        "resnext_50_32x4d",
+        "shufflenet_v2_0.5",
+    ],
+)
+def test_a_network_of_every_space_gives_equal_logits_in_onnxruntime(name, tmp_path):
+    architecture = find_architecture(name)[1].architecture
+    channels, size, _ = architecture.input_shape
+
+    assert_equal_in_onnxruntime(
+        replace(architecture, input_shape=(channels, min(size, 64), min(size, 64))), tmp_path / "network.onnx", batch=1
+    )
