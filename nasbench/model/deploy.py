@@ -54,5 +54,13 @@ def _fold_sequence(layers: nn.Sequential) -> None:
     for index in reversed(range(1, len(layers))):
         convolution, norm = layers[index - 1], layers[index]
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            layers[index - 1] = fuse_conv_bn_eval(convolution, norm)
+            layers[index - 1] = _fuse(convolution, norm)
             del layers[index]
+
+
+def _fuse(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    if convolution.weight.is_meta:
+        # There are no values to fold, and arithmetic on the meta device would be most of the time of counting a row.
+        convolution.bias = nn.Parameter(torch.empty(convolution.out_channels, device="meta"))
+        return convolution
+    return fuse_conv_bn_eval(convolution, norm)
