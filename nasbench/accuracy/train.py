@@ -71,9 +71,11 @@ def default_rungs(epochs: int) -> tuple[int, ...]:
 
 def serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
     """Answer one request in the child."""
-    # Threads that wait for each other shall sleep: spinning on a core that another process wants made an epoch of two
-    # threads take 20 s instead of 2. OpenMP reads this once, when torch is imported.
+    # Threads that wait for each other shall spin for some microseconds and then sleep. Never to spin made small networks
+    # twice as slow on two quiet cores; to spin on, as OpenMP does by itself, made an epoch take 20 s instead of 2 where
+    # another process wanted the cores. OpenMP reads this once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from nasbench.accuracy import fit
 
     return fit.serve(request, link)
