@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # A search on this CPU with embedded data.
 search: $(INSTALLED)
-	$(BIN)/nasbench search mnist_tiny --device cpu --trials 40
+	$(BIN)/nasbench search mnist_tiny --device cpu --trials 40 --time 4m
 
 test: .venv/.tested
 	$(BIN)/python -m pytest

@@ -25,29 +25,38 @@ def check(
     from nasbench.units import format_count
 
     space = load_space(definition)
-    rng = random.Random(seed)
-    costs = []
-    for _ in range(sample if space.choices else 1):
-        choices, architecture = space.sample(rng)
-        try:
-            costs.append(count(architecture))
-        except BuildError as error:
-            made = ", ".join(f"{name}={value}" for name, value in choices.items())
-            raise DefinitionError(
-                f"{space.path}: a sampled architecture cannot be built: {error}. Choices: {made}"
-            ) from None
     for named in space.architectures:
         try:
             count(named.architecture)
         except BuildError as error:
             raise DefinitionError(f"{space.path}: architectures.{named.name} cannot be built: {error}") from None
+    rng = random.Random(seed)
+    costs, unbuildable = [], []
+    for _ in range(sample if space.choices else 1):
+        choices, architecture = space.sample(rng)
+        try:
+            costs.append(count(architecture))
+        except BuildError as error:
+            unbuildable.append(f"{error}; choices: {', '.join(f'{name}={value}' for name, value in choices.items())}")
+    if not costs:
+        raise DefinitionError(f"{space.path}: none of {sample} sampled architectures can be built: {unbuildable[0]}")
     spans = {}
     for figure in ("params", "macs", "activations"):
         values = sorted(getattr(cost, figure) for cost in costs)
         spans[figure] = (values[0], values[len(values) // 2], values[-1])
     if json_output:
         described = {choice.name: choice.describe() for choice in space.choices}
-        typer.echo(json.dumps({"space": space.name, "size": space.size(), "choices": described, "spans": spans}))
+        typer.echo(
+            json.dumps(
+                {
+                    "space": space.name,
+                    "size": space.size(),
+                    "choices": described,
+                    "spans": spans,
+                    "unbuildable": unbuildable,
+                }
+            )
+        )
         return
     size = f"{space.size():,}" if space.size() < 10**9 else f"{space.size():.3g}"
     typer.echo(f"{space.name}: {size} points, {len(space.choices)} choices, {len(space.architectures)} architectures")
@@ -56,4 +65,8 @@ def check(
     titles = {"params": "params", "macs": "MACs", "activations": "activation elements"}
     rows = [(titles[figure], *(format_count(value) for value in span)) for figure, span in spans.items()]
     print_rows("spans", (f"of {len(costs)} sampled", "smallest", "median", "largest"), rows)
+    if unbuildable:
+        typer.echo(
+            f"warning: {len(unbuildable)} of {sample} sampled cannot be built, such as {unbuildable[0]}", err=True
+        )
     typer.echo(f"{space.path} is a valid search space")

@@ -218,7 +218,7 @@ def test_a_colon_means_a_function_and_a_word_a_method(place):
 def test_options_reach_the_recipe():
     accuracy = open_accuracy("train", "mnist5k", epochs=3, seed=5)
 
-    assert (accuracy.recipe.epochs, accuracy.recipe.seed, accuracy.rungs) == (3, 5, (1,))
+    assert (accuracy.recipe.epochs, accuracy.recipe.seed, accuracy.rungs) == (3, 5, (1, 2))
 
 
 def test_an_unknown_method_gets_a_suggestion_and_the_list():

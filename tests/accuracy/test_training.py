@@ -145,9 +145,9 @@ def test_the_learning_rate_goes_up_and_down_to_zero():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "rungs"), [(1, ()), (2, (1,)), (3, (1,)), (4, (1, 2)), (6, (1, 3)), (12, (3, 6)), (200, (50, 100))]
+    ("epochs", "rungs"), [(1, ()), (2, (1,)), (3, (1, 2)), (4, (2, 3)), (6, (2, 4)), (12, (4, 8)), (200, (67, 134))]
 )
-def test_rungs_lie_at_a_quarter_and_a_half(epochs, rungs):
+def test_rungs_lie_after_a_third_and_two_thirds(epochs, rungs):
     assert default_rungs(epochs) == rungs
 
 
