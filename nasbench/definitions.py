@@ -59,7 +59,7 @@ class Node:
         """Give the keys of a mapping; a missing or an unknown one is an error with a suggestion."""
         entries = self.entries()
         required = list(required)
-        allowed = required + list(optional)
+        allowed = list(dict.fromkeys([*required, *optional]))
         for name, node in entries.items():
             if name not in allowed:
                 close = difflib.get_close_matches(name, allowed, n=1)
@@ -178,10 +178,7 @@ class _Parser:
 
     def _node(self, event: Any, key: str, depth: int) -> Node:
         line = _line(event)
-        if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise self._refuse(event, "anchors and aliases are not allowed; write the value out")
-        if event.tag and event.tag != "!":
-            raise self._refuse(event, f"the tag {_shorten(event.tag)} is not allowed")
+        self._check_bare(event)
         if depth > _MAX_DEPTH:
             raise self._refuse(event, f"nested deeper than {_MAX_DEPTH} levels")
         if isinstance(event, yaml.ScalarEvent):
@@ -194,6 +191,7 @@ class _Parser:
             return Node(items, self._path, line, key)
         entries: dict[str, Node] = {}
         while not isinstance(name := next(self._events), yaml.MappingEndEvent):
+            self._check_bare(name)
             if not isinstance(name, yaml.ScalarEvent):
                 raise self._refuse(name, "a key must be a plain word")
             if name.value in entries:
@@ -204,6 +202,12 @@ class _Parser:
             node = self._node(next(self._events), inner, depth + 1)
             entries[name.value] = Node(node.value, self._path, _line(name), node.key)
         return Node(entries, self._path, line, key)
+
+    def _check_bare(self, event: Any) -> None:
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise self._refuse(event, "anchors and aliases are not allowed; write the value out")
+        if event.tag and event.tag != "!":
+            raise self._refuse(event, f"the tag {_shorten(event.tag)} is not allowed")
 
     def _refuse(self, event: Any, message: str) -> DefinitionError:
         return DefinitionError(f"{self._path}:{_line(event)}: {message}")
@@ -243,15 +247,21 @@ def find_definition(what: str, folder: str, name: str) -> Found:
 
     Raises:
         UnknownNameError: there is none; the text lists those there are.
+        DefinitionError: the path leads to no file, or the system refuses to look.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
-        if not path.is_file():
+        try:
+            present = path.is_file()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise DefinitionError(f"{_shorten(name)}: cannot be read: {reason}") from error
+        if not present:
             raise DefinitionError(f"{name}: there is no such file")
         return Found(path)
     known = list_definitions(folder)
     if name not in known:
-        raise unknown_name(what, name, known)
+        raise unknown_name(what, _shorten(name), known)
     local, bundled = (place / f"{name}.yaml" for place in (Path(folder), _bundled(folder)))
     hides = bundled if known[name] == local and bundled.is_file() and not local.samefile(bundled) else None
     return Found(known[name], hides)

@@ -8,7 +8,7 @@
     ├── StoreError               a run folder cannot be read or written
     │   ├── RunLockedError       another process writes this run
     │   └── DamagedRunError      the log or a parquet file is truncated or altered
-    ├── SearchError              a search cannot start or go on (no candidate meets the limits, ...)
+    ├── SearchError              a search cannot go on, such as when every candidate fails
     └── CandidateError           one candidate failed; it becomes a row and the search goes on
         ├── BuildError           status build_error
         │   └── ShapeError       status shape_error
@@ -57,7 +57,7 @@ class DamagedRunError(StoreError):
 
 
 class SearchError(NasbenchError):
-    """A search cannot start or cannot go on."""
+    """A search cannot go on."""
 
 
 class CandidateError(NasbenchError):

@@ -41,7 +41,7 @@ def _parse(text: str, units: dict[str, float], what: str, examples: str) -> floa
 
 def format_seconds(seconds: float | None) -> str:
     """Show a duration with three digits and a fitting unit."""
-    if seconds is None:
+    if seconds is None or math.isnan(seconds):
         return "-"
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if abs(seconds) >= scale:
@@ -58,7 +58,7 @@ def format_clock(seconds: float) -> str:
 
 def format_count(count: float | None) -> str:
     """Show a count with three digits: `5.48 M`, `217 M`, `4.09 G`."""
-    if count is None:
+    if count is None or math.isnan(count):
         return "-"
     for unit, scale in ((" G", 1e9), (" M", 1e6), (" k", 1e3)):
         if abs(count) >= scale:
@@ -66,9 +66,20 @@ def format_count(count: float | None) -> str:
     return f"{count:g}"
 
 
+def format_size(count: int) -> str:
+    """Show how many points a search space has: `15,625`, from 1e9 on `5.44e+20`; any whole number can be shown."""
+    if count < 10**9:
+        return f"{count:,}"
+    exponent = math.floor(math.log10(count))  # takes an int beyond the range of floats, which str() may refuse
+    digits = f"{10 ** (math.log10(count) - exponent):.3g}"
+    if digits == "10":
+        digits, exponent = "1", exponent + 1
+    return f"{digits}e+{exponent:02d}"
+
+
 def format_bytes(count: float | None) -> str:
     """Show an amount of memory in binary units."""
-    if count is None:
+    if count is None or math.isnan(count):
         return "-"
     for unit, scale in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
         if abs(count) >= scale:
@@ -78,7 +89,7 @@ def format_bytes(count: float | None) -> str:
 
 def format_percent(share: float | None) -> str:
     """Show a share of one as a percentage with two decimals."""
-    return "-" if share is None else f"{100 * share:.2f} %"
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
 
 
 def _digits(value: float) -> str:

@@ -38,3 +38,24 @@ def test_counts_are_shown_with_three_digits(count, shown):
 
 def test_long_durations_are_shown_as_a_clock():
     assert (units.format_clock(245), units.format_clock(3723)) == ("4:05", "1:02:03")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (1, "1"),
+        (15_625, "15,625"),
+        (999_999_999, "999,999,999"),
+        (10**9, "1e+09"),
+        (544 * 10**18, "5.44e+20"),
+        (9_999_999_999, "1e+10"),
+        pytest.param(25 * 10**6000, "2.5e+6001", id="beyond-float"),
+    ],
+)
+def test_the_size_of_a_space_is_shown_however_large_it_is(count, shown):
+    assert units.format_size(count) == shown
+
+
+@pytest.mark.parametrize("show", [units.format_seconds, units.format_count, units.format_bytes, units.format_percent])
+def test_what_is_not_a_number_is_shown_as_absent(show):
+    assert show(float("nan")) == show(None) == "-"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from nasbench.errors import DatasetError
 from nasbench.records import Score
 from nasbench.space.architecture import Architecture
 
@@ -27,6 +28,11 @@ class Accuracy(ABC):
     rungs: tuple[int, ...] = ()
 
     @property
+    def has_test_split(self) -> bool:
+        """Say whether `final` can be called."""
+        return False
+
+    @property
     @abstractmethod
     def description(self) -> Mapping[str, Any]:
         """Give all that a score depends on besides the network, as JSON data."""
@@ -40,6 +46,15 @@ class Accuracy(ABC):
         Raises:
             CandidateError: this network failed; its subclass says how.
         """
+
+    def final(self, architecture: Architecture) -> Score:
+        """Score one network on the test split, for the figure that is reported; called once, after a search.
+
+        Raises:
+            CandidateError: this network failed.
+            DatasetError: there is no test split.
+        """
+        raise DatasetError(f"accuracy by {self.name} has no test split, so there is no final score")
 
     def open(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready; raises DatasetError when the data cannot be had."""

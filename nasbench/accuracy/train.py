@@ -159,6 +159,11 @@ class TrainedAccuracy(Accuracy):
         return self._facts
 
     @property
+    def has_test_split(self) -> bool:
+        """Say whether the data has a test split."""
+        return bool(self.facts["images"]["test"])
+
+    @property
     def dataset(self) -> str:
         """Name and start of the digest, as scores carry it: other images under the same name are told apart."""
         return f"{self.data.name}@{self.facts['digest'][:12]}"

@@ -22,7 +22,7 @@ def check(
     from nasbench.errors import BuildError, DefinitionError
     from nasbench.model.cost import count
     from nasbench.space.load import load_space
-    from nasbench.units import format_count
+    from nasbench.units import format_count, format_size
 
     space = load_space(definition)
     for named in space.architectures:
@@ -58,8 +58,8 @@ def check(
             )
         )
         return
-    size = f"{space.size():,}" if space.size() < 10**9 else f"{space.size():.3g}"
-    typer.echo(f"{space.name}: {size} points, {len(space.choices)} choices, {len(space.architectures)} architectures")
+    counts = f"{len(space.choices)} choices, {len(space.architectures)} architectures"
+    typer.echo(f"{space.name}: {format_size(space.size())} points, {counts}")
     if space.choices:
         print_rows("choices", ("choice", "values"), [(choice.name, choice.describe()) for choice in space.choices])
     titles = {"params": "params", "macs": "MACs", "activations": "activation elements"}

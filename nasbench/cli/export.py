@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +28,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a candidate as ONNX, as a PyTorch file with weights, or as a definition that nasbench reads."""
-    from nasbench.model.export import to_onnx, to_torch, to_yaml
+    from nasbench.model.export import check_output, to_onnx, to_torch, to_yaml
     from nasbench.registry import unknown_name
     from nasbench.store.log import RunLog
 
@@ -36,6 +37,7 @@ def export(
     if train and to == "yaml":
         raise DefinitionError("--train trains weights, and a yaml definition holds none")
     path = out or Path(f"{run.resolve().name}-trial{trial}{SUFFIXES[to]}")
+    check_output(path)
     with RunLog.read(run) as log:
         evaluation = _find(log, run, trial)
         architecture = evaluation.architecture
@@ -59,7 +61,10 @@ def _find(log: RunLog, run: Path, trial: int) -> Evaluation:
 
 
 def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
-    """Build the candidate; trained, its weights are those that its score was taken with, since training repeats."""
+    """Build the candidate; trained, its weights are those that its score was taken with, since training repeats.
+
+    Where training does not repeat, because the machine or its software is another, a warning says so.
+    """
     from tempfile import TemporaryDirectory
 
     from nasbench.accuracy.fit import load_weights
@@ -73,9 +78,26 @@ def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
     with open_accuracy_of(Settings.of_manifest(log.manifest)) as accuracy, TemporaryDirectory() as folder:
         if not isinstance(accuracy, TrainedAccuracy):
             raise DefinitionError("--train repeats a run's training, and this run's accuracy was not trained")
+        _check_description(log.manifest["accuracy"], dict(accuracy.description))
         weights = Path(folder) / "weights.pt"
         score = accuracy.estimate(architecture, lambda epoch, value: True, weights_path=weights)
         typer.echo(f"trained in {score.seconds:.1f} s to {100 * score.value:.2f} % on {score.split}", err=True)
+        scored = evaluation.score if evaluation.status == "complete" else None
+        if scored is not None and score.value != scored.value:
+            typer.echo(
+                f"warning: the run scored {100 * scored.value:.4f} % and this training {100 * score.value:.4f} %, so "
+                "these are not the weights of the run's figures. Compare torch and CPU with the run's manifest.",
+                err=True,
+            )
         network = build(architecture)
         load_weights(network, weights)
         return network
+
+
+def _check_description(stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = sorted(key for key in {*stored, *now} if stored.get(key) != now.get(key))
+    if changed:
+        raise DefinitionError(
+            f"{' and '.join(changed)} of the accuracy estimate changed since the run was started, so --train would not "
+            "give the weights that were scored. Restore what changed, or leave --train out."
+        )

@@ -45,6 +45,6 @@ def _figure(objective: Objective, member: Any) -> str:
 
 
 def _interval(member: Any) -> str:
-    low, high = (format_seconds(member[name]) for name in ("latency_low_s", "latency_high_s"))
-    verdict = member["latency_verdict"]
-    return f"{low} to {high}" + ("" if verdict == "ok" else f", {verdict}")
+    low, high, verdict = (member[name] for name in ("latency_low_s", "latency_high_s", "latency_verdict"))
+    words = "-" if pd.isna(low) or pd.isna(high) else f"{format_seconds(low)} to {format_seconds(high)}"
+    return words if pd.isna(verdict) or verdict == "ok" else f"{words}, {verdict}"

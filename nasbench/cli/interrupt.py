@@ -10,6 +10,18 @@ from types import FrameType
 
 import typer
 
+from nasbench.errors import DeviceError, StoreError
+
+
+@contextmanager
+def resumable(how_to_resume: str) -> Iterator[None]:
+    """Say how to go on when a search ends in the middle because its device or its disk is gone."""
+    try:
+        yield
+    except (DeviceError, StoreError):
+        typer.echo(f"every finished trial is stored. Go on with: {how_to_resume}", err=True)
+        raise
+
 
 @contextmanager
 def interruptible(how_to_resume: str) -> Iterator[None]:

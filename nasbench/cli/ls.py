@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from nasbench.cli.tables import print_rows
+from nasbench.errors import NasbenchError
 from nasbench.registry import unknown_name
 
-KINDS_OF_THINGS = ("spaces", "devices", "architectures", "blocks", "samplers", "datasets", "runs")
+_Listing = tuple[Mapping[str, Callable[[Any], str]], Sequence[tuple[Any, ...]]]
+"""How each column shows a value that is not None, by the column's name, and the rows of raw values."""
+
+_Read = TypeVar("_Read")
 
 
-def ls(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help=" | ".join(KINDS_OF_THINGS))],
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
-) -> None:
-    """List what can be named: search spaces, devices, architectures, blocks, samplers, data sets or runs."""
-    if what not in KINDS_OF_THINGS:
-        raise unknown_name("list", what, KINDS_OF_THINGS)
-    columns, rows = globals()[f"_{what}"]()
-    print_rows(what, columns, rows, json_output)
-
-
-_Listing = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
+def _readable(paths: Iterable[Path], read: Callable[[Path], _Read]) -> Iterator[_Read]:
+    """Read one after the other; what cannot be read becomes a warning, since it must not hide the rest."""
+    for path in paths:
+        try:
+            found = read(path)
+        except NasbenchError as error:
+            typer.echo(f"warning: {error}", err=True)
+        else:
+            yield found
 
 
 def _spaces() -> _Listing:
     from nasbench.definitions import read_definition
     from nasbench.space.load import list_spaces
 
-    rows = []
-    for name, path in list_spaces().items():
+    def read(path: Path) -> tuple[Any, ...]:
         entries = read_definition(path).entries()
         count = len(entries["architectures"].entries()) if "architectures" in entries else 0
-        about = entries["about"].text() if "about" in entries else ""
-        rows.append((name, str(count), about))
-    return ("space", "architectures", "about"), rows
+        return path.stem, count, entries["about"].text() if "about" in entries else ""
+
+    return {"space": str, "architectures": str, "about": str}, list(_readable(list_spaces().values(), read))
 
 
 def _architectures() -> _Listing:
@@ -45,31 +46,28 @@ def _architectures() -> _Listing:
     from nasbench.units import format_count
 
     rows = []
-    for path in list_spaces().values():
-        space = load_space(path)
+    for space in _readable(list_spaces().values(), load_space):
         for named in space.architectures:
-            published = named.published
-            params, macs, top1 = (published.get(key) for key in ("params", "macs", "top1"))
-            rows.append(
-                (
-                    named.name,
-                    space.name,
-                    format_count(float(params)) if params is not None else "-",
-                    format_count(float(macs)) if macs is not None else "-",
-                    f"{float(top1):.1f} %" if top1 is not None else "-",
-                    str(published.get("source", "-")),
-                )
-            )
-    return ("architecture", "space", "published params", "published MACs", "published top-1", "source"), rows
+            figures = (named.published.get(key) for key in ("params", "macs", "top1", "source"))
+            rows.append((named.name, space.name, *figures))
+    columns: dict[str, Callable[[Any], str]] = {
+        "architecture": str,
+        "space": str,
+        "published params": format_count,
+        "published MACs": format_count,
+        "published top-1": lambda percent: f"{percent:.1f} %",
+        "source": str,
+    }
+    return columns, rows
 
 
 def _devices() -> _Listing:
     from nasbench.definitions import list_definitions
-    from nasbench.device.load import load_device
+    from nasbench.device.load import read_device
 
-    specs = [load_device(str(path)) for path in list_definitions("devices").values()]
-    rows = [(spec.name, spec.backend, spec.runtime, str(spec.threads)) for spec in specs]
-    return ("device", "backend", "runtime", "threads"), rows
+    specs = _readable(list_definitions("devices").values(), read_device)
+    rows = [(spec.name, spec.backend, spec.runtime, spec.threads) for spec in specs]
+    return {"device": str, "backend": str, "runtime": str, "threads": str}, rows
 
 
 def _blocks() -> _Listing:
@@ -77,15 +75,19 @@ def _blocks() -> _Listing:
 
     rows = []
     for kind in KINDS.values():
-        options = ", ".join(f"{option.name}={option.default}" for option in kind.options)
-        rows.append((kind.name, kind.about, options, kind.source))
-    return ("block", "about", "options and defaults", "source"), rows
+        defaults = {option.name: option.default for option in kind.options}
+        rows.append((kind.name, kind.about, defaults, kind.source))
+
+    def words(defaults: dict[str, Any]) -> str:
+        return ", ".join(f"{name}={default}" for name, default in defaults.items())
+
+    return {"block": str, "about": str, "options and defaults": words, "source": str}, rows
 
 
 def _samplers() -> _Listing:
     from nasbench.search.names import SAMPLER_NAMES
 
-    return ("sampler", "about"), list(SAMPLER_NAMES.items())
+    return {"sampler": str, "about": str}, list(SAMPLER_NAMES.items())
 
 
 def _datasets() -> _Listing:
@@ -97,26 +99,50 @@ def _datasets() -> _Listing:
         written = name if source.needs_path is None else f"{name}=PATH"
         written += "".join(f"[,{option}=VALUE]" for option in source.options or ())
         rows.append((name, f"--data {written}", source.needs_path or "embedded; nothing to fetch"))
-    return ("data set", "write", "PATH"), rows
+    return {"data set": str, "write": str, "PATH": str}, rows
 
 
 def _runs() -> _Listing:
-    from pathlib import Path
-
     from nasbench.store.log import RunLog
 
-    rows = []
-    for path in sorted(Path("results").glob("*/run.db")):
+    def read(path: Path) -> tuple[Any, ...]:
         with RunLog.read(path.parent) as log:
-            manifest = log.manifest
-            rows.append(
-                (
-                    str(path.parent),
-                    str(manifest.get("space", "")),
-                    ", ".join(manifest.get("objectives", ())),
-                    str(manifest.get("sampler", "")),
-                    str(log.trial_count),
-                    str(manifest.get("created_at", "")),
-                )
-            )
-    return ("run", "space", "objectives", "sampler", "trials", "created"), rows
+            asked = [log.manifest.get(key) for key in ("space", "objectives", "sampler", "created_at")]
+            return str(path.parent), *asked[:3], log.trial_count, asked[3]
+
+    columns: dict[str, Callable[[Any], str]] = {
+        "run": str,
+        "space": str,
+        "objectives": ", ".join,
+        "sampler": str,
+        "trials": str,
+        "created": str,
+    }
+    return columns, list(_readable(sorted(Path("results").glob("*/run.db")), read))
+
+
+_LISTINGS: dict[str, Callable[[], _Listing]] = {
+    "spaces": _spaces,
+    "devices": _devices,
+    "architectures": _architectures,
+    "blocks": _blocks,
+    "samplers": _samplers,
+    "datasets": _datasets,
+    "runs": _runs,
+}
+
+
+def ls(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=" | ".join(_LISTINGS))],
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """List what can be named: search spaces, devices, architectures, blocks, samplers, data sets or runs."""
+    if what not in _LISTINGS:
+        raise unknown_name("list", what, _LISTINGS)
+    columns, rows = _LISTINGS[what]()
+    if not json_output:
+        shows = columns.values()
+        rows = [
+            tuple("-" if value is None else show(value) for show, value in zip(shows, row, strict=True)) for row in rows
+        ]
+    print_rows(what, tuple(columns), rows, json_output)

@@ -59,3 +59,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone, and so is the place to say so
         sys.exit(1)
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+        sys.exit(1)

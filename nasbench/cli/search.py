@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from nasbench.cli.tables import print_rows
 from nasbench.errors import DefinitionError
+from nasbench.units import format_size
 
 if TYPE_CHECKING:
     from nasbench.search.run import Budget, Search
@@ -66,8 +68,7 @@ def search(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, no table.")] = False,
 ) -> None:
     """Search a space for the networks with the best accuracy at each latency."""
-    from nasbench.search.run import Budget
-    from nasbench.search.settings import Settings, read_limits, read_objectives
+    from nasbench.search.settings import Settings, read_limits, read_objectives, refuse_unused
     from nasbench.units import parse_seconds
 
     given: dict[str, Any] = {
@@ -86,42 +87,57 @@ def search(
         "warm_start": warm_start,
         "early_stop": early_stop,
     }
+    given = {name: value for name, value in given.items() if value is not None}
     seconds = parse_seconds(time) if time else None
-    budget = Budget(trials if trials or seconds else _DEFAULT_TRIALS, seconds)
     if resume is not None:
         if run is not None:
             raise DefinitionError("--run names a new run and --resume one there is; give one of them")
-        _resume(resume, given, budget, final, json_output)
+        _resume(resume, given, trials, seconds, final, json_output)
         return
     if space is None:
         raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    _start(run, settings, budget, final, json_output)
+    settings = Settings(**given, trials=trials if trials or seconds else _DEFAULT_TRIALS, seconds=seconds)
+    refuse_unused(settings, given)
+    _start(run, settings.resolved(), final, json_output)
 
 
-def _start(run: Path | None, settings: Settings, budget: Budget, final: bool, json_output: bool) -> None:
+def _start(run: Path | None, settings: Settings, final: bool, json_output: bool) -> None:
+    from nasbench.device.load import find_device
+    from nasbench.search.run import Budget, check_limits
     from nasbench.search.settings import make_manifest, open_parts
     from nasbench.space.load import find_space
     from nasbench.store.log import RunLog
 
-    found = find_space(settings.space)
-    if found.hides:
-        typer.echo(f"note: {found.path} is used; it hides the bundled space of the same name", err=True)
+    for found in (find_space(settings.space), find_device(settings.device)):
+        if found.hides:
+            typer.echo(f"note: {found.path} is used; it hides the bundled one of the same name", err=True)
     with open_parts(settings) as parts:
+        check_limits(parts.space, parts.plan)
+        _check_final(parts, final)
         folder = run or _dated_folder(parts)
         with RunLog.create(folder, make_manifest(settings, parts)) as log:
-            _search(log, parts, budget, final, json_output)
+            _search(log, parts, Budget(settings.trials, settings.seconds), final, json_output)
 
 
-def _resume(folder: Path, given: dict[str, Any], budget: Budget, final: bool, json_output: bool) -> None:
+def _check_final(parts: Parts, final: bool) -> None:
+    if final and (parts.accuracy is None or not parts.accuracy.has_test_split):
+        raise DefinitionError("--final scores on the test split, and this search's accuracy has none")
+
+
+def _resume(
+    folder: Path, given: dict[str, Any], trials: int | None, seconds: float | None, final: bool, json_output: bool
+) -> None:
+    from nasbench.search.run import Budget
     from nasbench.search.settings import Settings, confirm_manifest, open_parts
     from nasbench.store.log import RunLog
 
     with RunLog.open(folder) as log:
         settings = Settings.of_manifest(log.manifest)
         settings.confirm(given)
+        budget = Budget(trials, seconds) if trials or seconds else Budget(settings.trials, settings.seconds)
         with open_parts(settings) as parts:
             confirm_manifest(log.manifest, parts)
+            _check_final(parts, final)
             _search(log, parts, budget, final, json_output)
 
 
@@ -137,12 +153,13 @@ def _dated_folder(parts: Parts) -> Path:
 
 
 def _search(log: RunLog, parts: Parts, budget: Budget, final: bool, json_output: bool) -> None:
-    from nasbench.cli.interrupt import interruptible
+    from nasbench.cli.interrupt import interruptible, resumable
     from nasbench.cli.progress import ProgressLine
     from nasbench.search.run import Search
 
     typer.echo(f"{_describe(parts)}; results go to {log.folder}", err=True)
-    with interruptible(f"nasbench search --resume {log.folder}"):
+    resume = f"nasbench search --resume {shlex.quote(str(log.folder))}"
+    with interruptible(resume), resumable(resume):
         running = Search(parts.space, parts.plan, log, parts.accuracy, parts.device)
         with ProgressLine(parts.plan, budget, running.evaluated) as line:
             ended_early = running.run(budget, line.show)
@@ -155,8 +172,7 @@ def _search(log: RunLog, parts: Parts, budget: Budget, final: bool, json_output:
 
 def _describe(parts: Parts) -> str:
     space, plan = parts.space, parts.plan
-    size = f"{space.size():,}" if space.size() < 10**9 else f"{space.size():.2g}"
-    words = f"{space.name}: {size} points, sampler {plan.sampler}, seed {plan.seed}"
+    words = f"{space.name}: {format_size(space.size())} points, sampler {plan.sampler}, seed {plan.seed}"
     if parts.accuracy is not None:
         words += f"; accuracy by {parts.accuracy.name}, {space.classes} classes"
     if parts.device is not None:
@@ -175,7 +191,8 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
 
     picture = log.folder / "front.png"
     run = read_run(log.folder)
-    if running.front.members:
+    drawn = bool(running.front.members) and len(run.objectives) > 1
+    if drawn:
         draw_front([run], picture)
     if json_output:
         members = [evaluation.trial for evaluation in running.front.members]
@@ -191,5 +208,5 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
         f"{len(rows)} on the front of {running.evaluated} evaluated candidates, hypervolume "
         f"{running.front.hypervolume:.4f} of 1"
     )
-    drawn = f", {picture.name}" if rows else ""
-    typer.echo(f"wrote {log.folder}/: pareto.parquet, evaluations.parquet, measurements.parquet{drawn}")
+    files = ["pareto.parquet", "evaluations.parquet", "measurements.parquet", *([picture.name] if drawn else [])]
+    typer.echo(f"wrote {log.folder}/: {', '.join(files)}")

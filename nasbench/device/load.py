@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from nasbench.definitions import Node, find_definition, read_definition
+from nasbench.definitions import Found, Node, find_definition, read_definition
 from nasbench.device.base import Device
 from nasbench.errors import DefinitionError
 from nasbench.records import DeviceSpec
@@ -18,16 +17,18 @@ BACKENDS = Registry("device backend", {"cpu": "nasbench.device.cpu:CpuDevice"})
 _SCHEMA = 1
 
 
+def find_device(name_or_path: str) -> Found:
+    """Find the file of a device by name or path; raises UnknownNameError with a suggestion."""
+    return find_definition("device", "devices", name_or_path)
+
+
 def load_device(name_or_path: str) -> DeviceSpec:
     """Read the definition of a device, by name or by path.
 
     Raises:
         DefinitionError: there is none, or it is wrong; the text says where.
     """
-    found = find_definition("device", "devices", name_or_path)
-    if found.hides:
-        print(f"{found.path} is used instead of the device of that name that nasbench brings", file=sys.stderr)
-    return read_device(found.path)
+    return read_device(find_device(name_or_path).path)
 
 
 def read_device(path: Path) -> DeviceSpec:

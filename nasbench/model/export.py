@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 import yaml
 
-from nasbench.errors import BuildError, NasbenchError
+from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import Network, build
 from nasbench.model.deploy import deploy
 from nasbench.space.architecture import Architecture, Block
@@ -71,13 +72,13 @@ def to_onnx(network: Network, path: Path, input_shape: tuple[int, int, int], bat
     the form that is measured.
 
     Raises:
-        NasbenchError: the packages of the extra `onnx` are not installed, the folder is absent, or torch cannot export
-            the network.
+        DefinitionError: as `check_output`.
+        NasbenchError: the packages of the extra `onnx` are not installed, or torch cannot export the network.
     """
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise NasbenchError(f"export to ONNX needs {' and '.join(missing)}: pip install nasbench[onnx]")
-    _check_folder(path)
+    check_output(path)
     training = network.training
     images = torch.zeros((batch, *input_shape))
     try:
@@ -105,9 +106,9 @@ def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
     """Write an architecture and a network's weights into one file; `load_torch` reads it back, without running code.
 
     Raises:
-        NasbenchError: the folder is absent.
+        DefinitionError: as `check_output`.
     """
-    _check_folder(path)
+    check_output(path)
     torch.save(
         {
             "architecture": architecture.as_dict(),
@@ -118,9 +119,18 @@ def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
     )
 
 
-def _check_folder(path: Path) -> None:
+def check_output(path: Path) -> None:
+    """Check that a file can be written at `path`; asked before the work that it is to hold.
+
+    Raises:
+        DefinitionError: its folder is absent, it is a folder itself, or writing is not permitted.
+    """
     if not path.parent.is_dir():
-        raise NasbenchError(f"{path}: cannot be written: there is no folder {path.parent}")
+        raise DefinitionError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if path.is_dir():
+        raise DefinitionError(f"{path}: cannot be written: it is a folder; give the name of a file in it")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DefinitionError(f"{path}: cannot be written: permission denied")
 
 
 def load_torch(path: Path) -> tuple[Architecture, Network]:

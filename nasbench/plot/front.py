@@ -262,7 +262,7 @@ def _draw_legend(figure: Figure, series: Sequence[_Series], stacked: bool) -> No
     labels = [_describe(one) for one in series]
     if any(one.feasible["published"].notna().any() for one in series):
         handles.append(Line2D([], [], linestyle="", marker="*", markersize=8, color="white", markeredgecolor="black"))
-        labels.append("published architecture")
+        labels.append("starting point, by name")
     figure.legend(
         handles, labels, loc="outside lower center", ncols=1 if stacked else 2, frameon=False, handlelength=3.2
     )

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 from nasbench.accuracy.base import Accuracy
 from nasbench.device.base import Device
-from nasbench.errors import CandidateError, SearchError
+from nasbench.errors import CandidateError, DefinitionError, SearchError
 from nasbench.model.cost import count
 from nasbench.objectives import OBJECTIVES
-from nasbench.records import Evaluation, TimingPlan
+from nasbench.records import Cost, Evaluation, TimingPlan
 from nasbench.search.front import LiveFront
 from nasbench.search.rungs import Rungs
+from nasbench.search.samplers import grid_points
 from nasbench.search.study import Candidate, Study
 from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.space import SearchSpace
@@ -74,6 +75,19 @@ class Progress:
     seconds: float
 
 
+Outcome = tuple[list[float] | None, float]
+"""What a sampler is told of a candidate: its objectives' values (None: it failed) and its violation of the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What is remembered of a network for when it is proposed again; its raw samples are on disk."""
+
+    trial: int
+    cost: Cost | None
+    outcome: Outcome
+
+
 class Search:
     """One run of a search. `log` is its memory on disk; everything here can be made again from it."""
 
@@ -88,13 +102,13 @@ class Search:
         self._objectives = [OBJECTIVES[name] for name in plan.objectives]
         self._study = Study(space, self._objectives, plan.sampler, plan.seed)
         self._rungs = Rungs()
-        self._first: dict[str, Evaluation] = {}
+        self._first: dict[str, _First] = {}
         self._idle = 0
         self._succeeded = False
         self._schedule = FlushSchedule()
         self.evaluated = 0
         self.front = LiveFront(self._objectives, plan.limits)
-        self._starts = self._published_points() if plan.warm_start else []
+        self._starts = starting_points(space, plan)
         self._next = self._replay()
 
     def run(self, budget: Budget, watch: Callable[[Progress], None] = lambda progress: None) -> str | None:
@@ -104,12 +118,10 @@ class Search:
             Why the search ended before its budget was spent, or None when it did not.
 
         Raises:
-            SearchError: no candidate can meet the limits, or everything fails.
+            SearchError: everything fails.
             DeviceError: the device is gone. The run can be resumed.
         """
         began = time.monotonic()
-        if self._next == 0:
-            self._check_limits()
         try:
             while not budget.spent(self.evaluated, time.monotonic() - began):
                 evaluation = self._trial()
@@ -134,24 +146,22 @@ class Search:
         return None
 
     def score_front(self, say: Callable[[str], None]) -> None:
-        """Score the members of the front on the test split, each once.
-
-        Raises:
-            SearchError: nothing is trained in this run, or its estimator has no test split.
-        """
-        final = getattr(self._accuracy, "final", None)
-        if final is None:
-            raise SearchError("--final scores on the test split, and this run's accuracy has none")
+        """Score the members of the front on the test split, each once; one that fails is said and left out."""
+        assert self._accuracy is not None, "only an estimator can score"
         scored = self._log.final_scores()
         for evaluation in self.front.members:
-            if evaluation.trial not in scored:
-                say(f"final score of trial {evaluation.trial} ...")
-                self._log.append_final(evaluation.trial, final(evaluation.architecture))
+            if evaluation.trial in scored:
+                continue
+            say(f"final score of trial {evaluation.trial} ...")
+            try:
+                self._log.append_final(evaluation.trial, self._accuracy.final(evaluation.architecture))
+            except CandidateError as error:
+                say(f"trial {evaluation.trial} has no final score: {error}")
         flush(self._log)
 
     def _trial(self) -> Evaluation:
         start = self._starts[self._next] if self._next < len(self._starts) else None
-        candidate = self._study.ask(start[1] if start else None)
+        candidate = self._study.ask(self._next, start[1] if start else None)
         evaluation = self._evaluate(candidate, start[0] if start else None)
         values, violation = self._outcome(evaluation)
         state = self._study.mark(candidate, violation)
@@ -183,13 +193,13 @@ class Search:
         return replace(evaluation, seconds=time.monotonic() - began)
 
     def _count_cost(self, evaluation: Evaluation) -> Evaluation:
-        return self._limited(replace(evaluation, cost=count(evaluation.architecture)))
+        return _limited(replace(evaluation, cost=count(evaluation.architecture)), self._plan.limits)
 
     def _measure(self, evaluation: Evaluation) -> Evaluation:
         if self._device is None:
             return evaluation
         measurement = self._device.measure(evaluation.architecture, self._plan.timing)
-        return self._limited(replace(evaluation, measurements=(measurement,)))
+        return _limited(replace(evaluation, measurements=(measurement,)), self._plan.limits)
 
     def _estimate(self, evaluation: Evaluation) -> Evaluation:
         if self._accuracy is None:
@@ -207,24 +217,14 @@ class Search:
         values = [accuracy if o.name == "accuracy" else o.read(evaluation) for o in self._objectives]
         return [o.loss(v) for o, v in zip(self._objectives, values, strict=True) if v is not None]
 
-    def _limited(self, evaluation: Evaluation) -> Evaluation:
-        """Mark a candidate that is beyond a limit, as far as its figures are known."""
-        for name, limit in self._plan.limits.items():
-            objective = OBJECTIVES[name]
-            value = objective.read(evaluation)
-            if value is not None and value > limit:
-                reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"
-                return replace(evaluation, status="infeasible", error=reason)
-        return evaluation
-
-    def _outcome(self, evaluation: Evaluation) -> tuple[list[float] | None, float]:
+    def _outcome(self, evaluation: Evaluation) -> Outcome:
         """Give what the sampler is told: values, or None for a failure, and how far beyond the limits they are.
 
         A candidate that a measured limit stopped has no accuracy yet; the sampler compares such by their violation
         alone, so that 0 in its place decides nothing.
         """
         if evaluation.status == "duplicate":
-            evaluation = self._first[evaluation.architecture.digest]
+            return self._first[evaluation.architecture.digest].outcome
         if evaluation.status not in ("complete", "pruned", "infeasible") or _kept_out_free(evaluation):
             return None, 0.0
         values = [o.read(evaluation) for o in self._objectives]
@@ -243,7 +243,8 @@ class Search:
 
     def _note(self, evaluation: Evaluation) -> None:
         """Take a stored trial into account."""
-        self._first.setdefault(evaluation.architecture.digest, evaluation)
+        first = _First(evaluation.trial, evaluation.cost, self._outcome(evaluation))
+        self._first.setdefault(evaluation.architecture.digest, first)
         self.front.add(evaluation)
         if evaluation.score is not None and self._accuracy is not None:
             for epoch, value in evaluation.score.curve:
@@ -256,8 +257,9 @@ class Search:
 
     def _nothing_new(self) -> str | None:
         """Say why going on would find nothing, if so."""
-        if self._plan.sampler == "grid" and self._next >= self._space.size():
-            return f"all {self._next:,} points of {self._space.name} were visited"
+        if self._plan.sampler == "grid":
+            done = self._next >= len(self._starts)
+            return f"all {self._space.size():,} points of {self._space.name} were visited" if done else None
         if self._idle >= _IDLE:
             return f"the last {_IDLE} proposals of {self._plan.sampler} were duplicates or beyond the limits"
         return None
@@ -272,41 +274,72 @@ class Search:
         self._study.replay_state(self._log.study_state())
         return number
 
-    def _published_points(self) -> list[tuple[str, Mapping[str, Scalar]]]:
-        """List the published architectures of the space that are within the limits on what is counted."""
-        return [
+
+def starting_points(space: SearchSpace, plan: SearchPlan) -> list[tuple[str | None, Mapping[str, Scalar]]]:
+    """Give the candidates that a search begins with: names, where they have one, and choices.
+
+    Those are the published architectures of the space that are within the limits on what is counted; for a grid, every
+    point of the space after them.
+    """
+    points: list[tuple[str | None, Mapping[str, Scalar]]] = []
+    if plan.warm_start:
+        points += [
             (named.name, named.choices)
-            for named in self._space.architectures
-            if named.choices and self._counted(named.architecture).status == "complete"
+            for named in space.architectures
+            if named.choices and _counted(named.architecture, plan.limits).status == "complete"
         ]
+    if plan.sampler == "grid":
+        known = [choices for _, choices in points]
+        points += [(None, choices) for choices in grid_points(space, plan.seed) if choices not in known]
+    return points
 
-    def _counted(self, architecture: Architecture) -> Evaluation:
-        """Give a trial that went no further than counting."""
-        evaluation = Evaluation(0, "complete", {}, architecture)
-        try:
-            return self._count_cost(evaluation)
-        except CandidateError as error:
-            return replace(evaluation, status=error.status, error=str(error))
 
-    def _check_limits(self) -> None:
-        """Look before the search whether any sampled candidate meets the limits on what is counted."""
-        free = {name: limit for name, limit in self._plan.limits.items() if OBJECTIVES[name].free}
-        if not free or self._starts:
+def check_limits(space: SearchSpace, plan: SearchPlan) -> None:
+    """Look before a search whether any sampled candidate meets the limits on what is counted.
+
+    Raises:
+        DefinitionError: none does; the text has the smallest figures seen.
+    """
+    free = {name: limit for name, limit in plan.limits.items() if OBJECTIVES[name].free}
+    if not free:
+        return
+    rng = random.Random(plan.seed)
+    sampled = []
+    for _ in range(_PROBES):
+        sampled.append(_counted(space.sample(rng)[1], free))
+        if sampled[-1].status == "complete":
             return
-        rng = random.Random(self._plan.seed)
-        sampled = [self._counted(self._space.sample(rng)[1]) for _ in range(_PROBES)]
-        if any(evaluation.status == "complete" for evaluation in sampled):
-            return
-        asked = ", ".join(f"{name}={OBJECTIVES[name].show(limit)}" for name, limit in free.items())
-        smallest = ", ".join(
-            f"{OBJECTIVES[name].show(min(OBJECTIVES[name].read(e) or 0.0 for e in sampled if e.cost))} {name}"
-            for name in free
-            if any(e.cost for e in sampled)
-        )
-        raise SearchError(
-            f"none of {_PROBES} architectures sampled from {self._space.name} meets --max {asked}; the smallest seen: "
-            f"{smallest or 'none could be built'}. Raise the limit or search another space."
-        )
+    if any(_counted(n.architecture, free).status == "complete" for n in space.architectures if n.choices):
+        return
+    asked = ", ".join(f"{name}={OBJECTIVES[name].show(limit)}" for name, limit in free.items())
+    seen = [evaluation for evaluation in sampled if evaluation.cost]
+    smallest = ", ".join(
+        f"{OBJECTIVES[name].show(min(OBJECTIVES[name].read(e) or 0.0 for e in seen))} {name}" for name in free if seen
+    )
+    raise DefinitionError(
+        f"none of {_PROBES} architectures sampled from {space.name} meets --max {asked}; the smallest seen: "
+        f"{smallest or 'none could be built'}. Raise the limit or search another space."
+    )
+
+
+def _counted(architecture: Architecture, limits: Mapping[str, float]) -> Evaluation:
+    """Give a trial that went no further than counting."""
+    evaluation = Evaluation(0, "complete", {}, architecture)
+    try:
+        return _limited(replace(evaluation, cost=count(architecture)), limits)
+    except CandidateError as error:
+        return replace(evaluation, status=error.status, error=str(error))
+
+
+def _limited(evaluation: Evaluation, limits: Mapping[str, float]) -> Evaluation:
+    """Mark a candidate that is beyond a limit, as far as its figures are known."""
+    for name, limit in limits.items():
+        objective = OBJECTIVES[name]
+        value = objective.read(evaluation)
+        if value is not None and value > limit:
+            reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"
+            return replace(evaluation, status="infeasible", error=reason)
+    return evaluation
 
 
 def _kept_out_free(evaluation: Evaluation) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from nasbench import pareto
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
 from nasbench.search.names import SAMPLER_NAMES
+from nasbench.space.architecture import Scalar
+from nasbench.space.choice import Choice
 from nasbench.space.space import SearchSpace
 
 _LARGEST_GRID = 20_000
@@ -75,13 +78,6 @@ class RegularizedEvolutionSampler(BaseSampler):
         return value
 
 
-class GridSampler(optuna.samplers.BruteForceSampler):
-    """Visit every point once. The search knows when all are visited; Optuna could not end it from here."""
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Do nothing: ending a study is possible only inside of Optuna's own loop."""
-
-
 def _losses(study: Study, trials: Sequence[FrozenTrial]) -> Any:
     signs = [1.0 if direction == optuna.study.StudyDirection.MINIMIZE else -1.0 for direction in study.directions]
     return np.array([[sign * value for sign, value in zip(signs, t.values, strict=True)] for t in trials])
@@ -98,7 +94,7 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed, population_size=20),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
     "evolution": lambda seed: RegularizedEvolutionSampler(seed, population_size=20, tournament_size=5),
-    "grid": lambda seed: GridSampler(seed),
+    "grid": lambda seed: RandomSampler(seed),  # never asked: the search hands it the points one by one
 }
 
 
@@ -116,6 +112,32 @@ def check_sampler(name: str, space: SearchSpace) -> None:
             f"the sampler 'grid' would visit all {space.size():,} points of {space.name}; it is for spaces of at most "
             f"{_LARGEST_GRID:,}. Use tpe, nsga2 or evolution."
         )
+
+
+def grid_points(space: SearchSpace, seed: int) -> list[dict[str, Scalar]]:
+    """Give the choices of every point of a small space, in an order drawn from the seed."""
+    points: list[dict[str, Scalar]] = []
+    branches: list[list[Scalar]] = [[]]  # the values of the choices asked so far, in the order they are asked
+    while branches:
+        values = branches.pop()
+        chosen: dict[str, Scalar] = {}
+
+        def pick(choice: Choice, values: list[Scalar] = values, chosen: dict[str, Scalar] = chosen) -> Scalar:
+            if len(chosen) == len(values):
+                branches.extend([*values, value] for value in choice.values)
+                raise _OpenBranch
+            chosen[choice.name] = values[len(chosen)]
+            return chosen[choice.name]
+
+        with contextlib.suppress(_OpenBranch):
+            space.decode(pick)
+            points.append(chosen)
+    order = np.random.default_rng(seed).permutation(len(points))
+    return [points[index] for index in order]
+
+
+class _OpenBranch(Exception):
+    """Ends a decoding at the first choice that has no value yet."""
 
 
 def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -26,6 +26,12 @@ from nasbench.search.samplers import check_sampler
 from nasbench.space.load import load_space
 from nasbench.space.space import SearchSpace
 
+_DTYPES = ("fp32", "bf16")
+_MEASURED = ("device", "batch", "dtype")
+_ESTIMATED = ("accuracy", "data", "epochs")
+_TRAINING_MEMORY = 0.8
+"""Share of the machine's memory that the process which trains may take; beyond it the candidate is out_of_memory."""
+
 _VERSIONED = ("torch", "optuna", "numpy", "pandas", "pyarrow", "moocore")
 
 
@@ -45,8 +51,23 @@ class Settings:
     batch: int = 1
     dtype: str = "fp32"
     threads: int | None = None
+    training_threads: int | None = None
     warm_start: bool = True
     early_stop: bool = True
+    trials: int | None = None
+    seconds: float | None = None
+
+    def resolved(self) -> Settings:
+        """Fix what depends on the working directory and on the cores of the moment, so that a run can go on."""
+        name, equals, rest = (self.data or "").partition("=")
+        path, comma, options = rest.partition(",")
+        return replace(
+            self,
+            space=_absolute(self.space),
+            device=_absolute(self.device),
+            data=f"{name}={Path(path).resolve()}{comma}{options}" if equals else self.data,
+            training_threads=self.training_threads or self.threads or len(host.available_cpus()),
+        )
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Settings:
@@ -61,12 +82,19 @@ class Settings:
         Raises:
             DefinitionError: one differs.
         """
-        for name, value in given.items():
-            if value is not None and value != getattr(self, name):
+        again = replace(self, **given).resolved()
+        for name in given:
+            first, now = getattr(self, name), getattr(again, name)
+            if now != first:
                 raise DefinitionError(
-                    f"the run was started with {name.replace('_', '-')} {_words(getattr(self, name))}, not "
-                    f"{_words(value)}. Leave the option out, or start a new run."
+                    f"the run was started with {name.replace('_', '-')} {_words(first)}, not {_words(now)}. "
+                    "Leave the option out, or start a new run."
                 )
+
+
+def _absolute(name: str) -> str:
+    is_path = name.endswith((".yaml", ".yml")) or "/" in name
+    return str(Path(name).resolve()) if is_path else name
 
 
 def _words(value: object) -> str:
@@ -134,6 +162,19 @@ def read_limits(texts: tuple[str, ...]) -> dict[str, float]:
     return limits
 
 
+def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
+    """Refuse options that nothing of the search would look at.
+
+    Raises:
+        DefinitionError: there is one; the text says what would use it.
+    """
+    used = {*settings.objectives, *settings.limits}
+    for names, users in ((_MEASURED, ("latency", "memory")), (_ESTIMATED, ("accuracy",))):
+        for name in names:
+            if name in given and not used & set(users):
+                raise DefinitionError(f"--{name} has no effect without --objective {' or '.join(users)}")
+
+
 def open_parts(settings: Settings) -> Parts:
     """Check the settings and open the parts; nothing is written yet.
 
@@ -144,6 +185,8 @@ def open_parts(settings: Settings) -> Parts:
     """
     space = load_space(settings.space)
     check_sampler(settings.sampler, space)
+    if settings.dtype not in _DTYPES:
+        raise unknown_name("dtype", settings.dtype, _DTYPES)
     if not space.choices:
         raise DefinitionError(f"{space.name} leaves no choice, so there is nothing to search")
     plan = SearchPlan(
@@ -169,8 +212,15 @@ def open_parts(settings: Settings) -> Parts:
 
 def open_accuracy_of(settings: Settings) -> Accuracy:
     """Make the estimator of a run; it is not open yet."""
-    threads = settings.threads or len(host.available_cpus())
-    return open_accuracy(settings.accuracy, settings.data, epochs=settings.epochs, seed=settings.seed, threads=threads)
+    memory = host.host_record()["memory_bytes"]
+    return open_accuracy(
+        settings.accuracy,
+        settings.data,
+        epochs=settings.epochs,
+        seed=settings.seed,
+        threads=settings.training_threads or 1,
+        memory_limit_bytes=int(_TRAINING_MEMORY * memory) if memory else None,
+    )
 
 
 def _device(settings: Settings) -> Device:
@@ -194,7 +244,7 @@ def make_manifest(settings: Settings, parts: Parts) -> dict[str, Any]:
         "device_digest": parts.device.spec.digest if parts.device else None,
         "accuracy": dict(parts.accuracy.description) if parts.accuracy else None,
         "settings": asdict(settings) | {"objectives": list(settings.objectives), "limits": dict(settings.limits)},
-        "command": sys.argv,
+        "command": ["nasbench", *sys.argv[1:]],
         "versions": {
             "nasbench": __version__,
             "python": sys.version.split()[0],
@@ -219,4 +269,15 @@ def confirm_manifest(manifest: Mapping[str, Any], parts: Parts) -> None:
     }
     for what, (found, stored) in now.items():
         if found != stored:
-            raise DefinitionError(f"{what} is not what it was when the run was started ({found} now, {stored} then)")
+            raise DefinitionError(
+                f"{what} is not what it was when the run was started: {_difference(stored, found)}. Start a new run."
+            )
+
+
+def _difference(before: Any, now: Any, where: str = "") -> str:
+    """Say where two pieces of plain data differ first."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in [*before, *(key for key in now if key not in before)]:
+            if before.get(key) != now.get(key):
+                return _difference(before.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+    return f"{where or 'it'} was {before!r} and is {now!r}"

@@ -43,19 +43,17 @@ class Study:
         self._storage = optuna.storages.InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, directions=directions)
         self._known_state: dict[str, Any] = {}
-        self._count = 0
 
-    def ask(self, start: Mapping[str, Scalar] | None = None) -> Candidate:
-        """Propose the next candidate; `start` prescribes its choices."""
-        self._study.sampler = make_sampler(self._sampler, self._seed, self._count)
+    def ask(self, number: int, start: Mapping[str, Scalar] | None = None) -> Candidate:
+        """Propose candidate `number` of the run, which also seeds the sampler; `start` prescribes its choices."""
+        self._study.sampler = make_sampler(self._sampler, self._seed, number)
         if start is not None:
             self._study.enqueue_trial(dict(start))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self._study.ask()
             architecture = self._space.decode(lambda choice: _suggest(trial, choice))
-        self._count += 1
-        return Candidate(trial.number, trial.params, architecture, trial)
+        return Candidate(number, trial.params, architecture, trial)
 
     def mark(self, candidate: Candidate, violation: float) -> dict[str, Any]:
         """Note how far a candidate is beyond the limits, 0 when it is within.
@@ -93,7 +91,6 @@ class Study:
                 system_attrs=dict(state),
             )
         )
-        self._count += 1
 
     def replay_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `changed_state` gave last."""

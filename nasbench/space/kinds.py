@@ -37,8 +37,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-COUNT = Rule("a whole number from 1", lambda value: _is_int(value) and 1 <= value <= 1_000_000)
-COUNT_OR_NONE = Rule("a whole number from 0", lambda value: _is_int(value) and 0 <= value <= 1_000_000)
+COUNT = Rule("a whole number from 1 to 1,000,000", lambda value: _is_int(value) and 1 <= value <= 1_000_000)
+COUNT_OR_NONE = Rule("a whole number from 0 to 1,000,000", lambda value: _is_int(value) and 0 <= value <= 1_000_000)
 ODD = Rule(
     "an odd number from 1 to 63 (so that padding keeps the size)", lambda v: _is_int(v) and 1 <= v <= 63 and v % 2 == 1
 )
@@ -47,7 +47,8 @@ SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= va
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 ACTIVATION = one_of("none", "relu", "relu6", "hswish", "silu", "gelu")
 GATE = one_of("sigmoid", "hard_sigmoid")
-NB201_OPERATION = one_of("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NB201_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NB201_OPERATION = one_of(*NB201_OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,18 @@ class Option:
     """One option of a kind; a value equal to the default leaves no trace in a row.
 
     `needs` names the option without which this one has no effect: where that is 0, this one leaves no trace either.
+    `unless` names the option that takes this one's place: where that is not 0, this one leaves no trace.
     """
 
     name: str
     rule: Rule
     default: Scalar
     needs: str | None = None
+    unless: str | None = None
+
+    def has_effect(self, values: Mapping[str, Scalar]) -> bool:
+        """Say whether this option changes the module, given the values of all options of its kind."""
+        return (self.needs is None or bool(values[self.needs])) and (self.unless is None or not values[self.unless])
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ KINDS: dict[str, Kind] = {
             "He et al. 2016, arXiv:1512.03385, figure 5 right; Radosavovic et al. 2020, arXiv:2003.13678, figure 4",
             _KERNEL,
             Option("ratio", FACTOR, 0.25),
-            Option("groups", COUNT, 1),
+            Option("groups", COUNT, 1, unless="group_width"),
             Option("group_width", COUNT_OR_NONE, 0),
             _SE,
             _RELU,
@@ -249,8 +256,6 @@ def _checked_block(
             value = float(value)
         if value != option.default:
             kept[name] = value
-    for name in list(kept):
-        need = kind.option(name).needs
-        if need is not None and not kept.get(need, kind.option(need).default):
-            del kept[name]
-    return Block(kind_name, in_channels, out_channels, stride, tuple(kept.items()))
+    present = {option.name: kept.get(option.name, option.default) for option in kind.options}
+    seen = tuple((name, value) for name, value in kept.items() if kind.option(name).has_effect(present))
+    return Block(kind_name, in_channels, out_channels, stride, seen)

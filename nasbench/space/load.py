@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +16,30 @@ from nasbench.registry import unknown_name
 from nasbench.space import regnet
 from nasbench.space.architecture import Scalar
 from nasbench.space.choice import Choice, Steps
-from nasbench.space.kinds import COUNT, COUNT_OR_NONE, FACTOR, KINDS, Kind, Rule
+from nasbench.space.kinds import COUNT, COUNT_OR_NONE, FACTOR, KINDS, SHARE, Kind, Rule
 from nasbench.space.space import NamedArchitecture, SearchSpace, Skeleton, decode_choices
 from nasbench.space.stack import Row, Slot, Stack, at_layer, slot_values
 
 _SCHEMA = 1
 _DESCRIPTION = ("schema", "name", "about", "source", "skeleton", "classes", "input", "architectures")
 _STACK = ("width", "shared", "stem", "stages", "head")
+_REGNET = ("stem", "rule")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _ROW = ("block", "repeat", "out", "stride", "scale")
 _PUBLISHED = ("params", "macs", "top1", "source")
 _MAX_REPEAT = 64
 _STRIDE = Rule("a whole number from 1 to 8", lambda value: COUNT.test(value) and value <= 8)
 _REPEAT = Rule(f"a whole number from 0 to {_MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= _MAX_REPEAT)
+_DEPTH = Rule(f"a whole number from 1 to {_MAX_REPEAT}", lambda v: COUNT.test(v) and v <= _MAX_REPEAT)
 _SIZE = Rule("a whole number from 1 to 4096", lambda value: COUNT.test(value) and value <= 4096)
-_NUMBER = Rule("a number above 0", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and v > 0)
-_GROWTH = Rule("a number above 1", lambda value: _NUMBER.test(value) and value > 1)
-_MULTIPLE = Rule("a multiple of 8", lambda value: COUNT.test(value) and value % 8 == 0)
-_SHARE = Rule("a number from 0 to 1", lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= 1)
+# with these bounds no width of a regnet comes near the most channels that a row may have
+_SLOPE = Rule("a number above 0, at most 1000", lambda v: _is_number(v) and 0 < v <= 1000)
+_GROWTH = Rule("a number above 1, at most 16", lambda v: _is_number(v) and 1 < v <= 16)
+_MULTIPLE = Rule("a multiple of 8, at most 8192", lambda v: COUNT.test(v) and v % 8 == 0 and v <= 8192)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def find_space(name: str) -> Found:
@@ -86,13 +94,16 @@ def read_space(root: Node) -> SearchSpace:
     """Build a search space from the root of its definition; raises DefinitionError."""
     entries = root.entries()
     schema = entries.get("schema")
-    if schema is None or schema.value != _SCHEMA:
+    if schema is None or type(schema.value) is not int or schema.value != _SCHEMA:
         raise (schema or root).error(f"must say `schema: {_SCHEMA}`" if schema is None else f"is not {_SCHEMA}")
     word = entries["skeleton"].word(("stack", "regnet")) if "skeleton" in entries else "stack"
-    own = _STACK if word == "stack" else ("stem", "rule")
-    required = {"stack": ("stem", "stages", "head"), "regnet": ("stem", "rule")}[word]
+    own, required = (_STACK, ("stem", "stages", "head")) if word == "stack" else (_REGNET, _REGNET)
     root.mapping(("schema", "name", "input", "classes", *required), (*_DESCRIPTION, *own))
     name = entries["name"].text()
+    if not _NAME.fullmatch(name):
+        raise entries["name"].error(
+            f"is {entries['name'].describe()}; from 1 to 40 letters a-z and A-Z, digits, '.', '_' and '-' are allowed"
+        )
     read = _read_stack if word == "stack" else _read_regnet
     skeleton = read(name, root, entries)
     _check_decodes(root, skeleton)
@@ -108,26 +119,31 @@ def _check_decodes(root: Node, skeleton: Skeleton) -> None:
     """Decode with the first and with the last values, so that an impossible row is found when the file is read."""
     for index in (0, -1):
         try:
-            skeleton.decode(lambda choice, index=index: list(choice.values)[index])  # type: ignore[misc]
+            skeleton.decode(lambda choice, index=index: choice.values[index])  # type: ignore[misc]
         except DefinitionError as error:
             raise (error if str(error).startswith(root.path) else root.error(str(error))) from None
 
 
 def _read_regnet(name: str, root: Node, entries: Mapping[str, Node]) -> Skeleton:
     channels, size = _read_input(entries["input"])
-    rules = {"depth": _REPEAT, "group_width": COUNT, "se": _SHARE, "w0": _MULTIPLE, "wa": _NUMBER, "wm": _GROWTH}
+    rules = {"depth": _DEPTH, "group_width": COUNT, "se": SHARE, "w0": _MULTIPLE, "wa": _SLOPE, "wm": _GROWTH}
     given = entries["rule"].mapping(regnet.RULE)
-    reader = _SlotReader({})
-    rule = {key: at_layer(reader.slot(given[key], f"rule.{key}", rules[key]), 0) for key in regnet.RULE}
+    rule = {key: _read_alone(given[key], f"rule.{key}", rules[key]) for key in regnet.RULE}
     where = f"{root.path}:{entries['rule'].line}: rule"
-    stem = entries["stem"].integer()
-    return regnet.RegNet(name, where, channels, size, entries["classes"].integer(2), stem, rule)
+    stem = entries["stem"].integer(1, 1_000_000)
+    return regnet.RegNet(name, where, channels, size, entries["classes"].integer(2, 1_000_000), stem, rule)
 
 
 def _read_input(node: Node) -> tuple[int, Scalar | Choice]:
     entries = node.mapping(("channels", "size"))
-    size = _SlotReader({}).slot(entries["size"], "input.size", _SIZE)
-    return entries["channels"].integer(1, 4096), at_layer(size, 0)
+    return entries["channels"].integer(1, 4096), _read_alone(entries["size"], "input.size", _SIZE)
+
+
+def _read_alone(node: Node, name: str, rule: Rule) -> Scalar | Choice:
+    """Read what belongs to no row: the input's size, the width multiplier, a parameter of the rule."""
+    if isinstance(node.value, str) and node.value.startswith("$"):
+        raise node.error(f"is {node.value!r}, but only rows share choices; write the value or a list here")
+    return at_layer(_SlotReader({}).slot(node, name, rule), 0)
 
 
 def _read_stack(name: str, root: Node, entries: Mapping[str, Node]) -> Stack:
@@ -135,9 +151,11 @@ def _read_stack(name: str, root: Node, entries: Mapping[str, Node]) -> Stack:
     for key, node in shared.items():
         if "." in key:
             raise node.error("has a dot in its name")
+        if key == "width":
+            raise node.error("has the name of the width multiplier's choice; take another name")
     channels, size = _read_input(entries["input"])
     reader = _SlotReader(shared)
-    width = at_layer(reader.slot(entries["width"], "width", FACTOR), 0) if "width" in entries else 1
+    width = _read_alone(entries["width"], "width", FACTOR) if "width" in entries else 1
     rows = [_read_row(reader, entries["stem"], "stem")]
     rows += [_read_row(reader, node, f"stage{index}") for index, node in enumerate(entries["stages"].items())]
     rows.append(_read_row(reader, entries["head"], "head"))
@@ -147,6 +165,7 @@ def _read_stack(name: str, root: Node, entries: Mapping[str, Node]) -> Stack:
             raise node.error("must end in the classes; use " + ", ".join(k for k in KINDS if KINDS[k].out == "classes"))
         if row.path != "head" and heads:
             raise node.error(f"uses {heads[0].name}, which belongs at the head")
+        _check_channels(node, row, width)
     for key, node in shared.items():
         if key not in reader.used:
             raise node.error(f"is used nowhere; write ${key} in a row")
@@ -203,17 +222,41 @@ def _check_out(node: Node, kinds: list[Kind], out: Slot | None) -> None:
         raise node.entries()["out"].error(f"is given, but the output channels of {kinds[0].name} are {words}")
 
 
+def _check_channels(node: Node, row: Row, width: Scalar | Choice) -> None:
+    """Refuse a row whose widest output has more channels than a row may have."""
+    if row.out is None:
+        return
+    factor = max(float(value) for value in _telling_values(width))
+    most = max(int(value) for value in _telling_values(row.out))
+    channels = row.channels(most, factor)
+    if not COUNT.test(channels):
+        raise node.entries()["out"].error(
+            f"reaches {channels} channels at the width {factor:g}; {COUNT.words} is needed"
+        )
+
+
+def _telling_values(slot: Slot) -> tuple[Scalar, ...]:
+    """Give the values that show whether all fit: of a range the first two and the last, otherwise all."""
+    if isinstance(slot, tuple):
+        return tuple(value for choice in slot for value in _telling_values(choice))
+    if isinstance(slot, Choice) and isinstance(slot.values, Steps):
+        return tuple(slot.values[index] for index in (0, 1, -1))
+    return slot_values(slot)
+
+
 def _check_needs(entries: Mapping[str, Node], kinds: list[Kind], options: Mapping[str, Slot]) -> None:
     """Refuse a choice that would sometimes have no effect."""
     for kind in kinds:
         for option in kind.options:
             slot = options.get(option.name)
-            if option.needs is None or slot is None or not isinstance(slot, Choice | tuple):
+            if not isinstance(slot, Choice | tuple):
                 continue
-            needed = options.get(option.needs, kind.option(option.needs).default)
-            each = needed if isinstance(needed, tuple) else (needed,)
-            if not all(value for one in each for value in slot_values(one)):
-                raise entries[option.name].error(f"is a choice, but has no effect where {option.needs} is 0")
+            for other, harmful, words in ((option.needs, False, "is 0"), (option.unless, True, "is above 0")):
+                if other is None:
+                    continue
+                values = _telling_values(options.get(other, kind.option(other).default))
+                if any(bool(value) is harmful for value in values):
+                    raise entries[option.name].error(f"is a choice, but has no effect where {other} {words}")
 
 
 def _all_of(rules: list[Rule]) -> Rule:
@@ -253,7 +296,7 @@ class _SlotReader:
         if key not in self.used:
             self.used[key] = _SlotReader({}).slot(self.shared[key], key, Rule("anything", lambda value: True))
         slot = self.used[key]
-        for value in slot_values(at_layer(slot, 0)):
+        for value in _telling_values(slot):
             if not rule.test(value):
                 raise self.shared[key].error(f"holds {value!r}, but {node.key} needs {rule.words}")
         return slot
@@ -325,20 +368,27 @@ def _read_choices(node: Node, skeleton: Skeleton) -> dict[str, Scalar]:
         if isinstance(value.value, list):
             chosen.update({f"{name}.{layer}": item.plain() for layer, item in enumerate(value.items())})
         else:
-            repeat = node.entries().get(f"{name.rsplit('.', 1)[0]}.repeat")
-            count = repeat.integer(0) if repeat is not None else len(each)
+            count = _chosen_repeats(node, skeleton, name.rsplit(".", 1)[0], len(each))
             chosen.update({f"{name}.{layer}": value.plain() for layer in range(count)})
     return chosen
 
 
+def _chosen_repeats(node: Node, skeleton: Skeleton, path: str, most: int) -> int:
+    """Give how often `choose` repeats the row at `path`; `most` where the row leaves nothing to choose."""
+    rows = skeleton.rows if isinstance(skeleton, Stack) else ()
+    for row in rows:
+        if row.path == path and isinstance(row.repeat, Choice) and row.repeat.name in node.entries():
+            return node.entries()[row.repeat.name].integer(0, _MAX_REPEAT)
+    return most
+
+
 def _read_table(space: str, root: Node, node: Node) -> Skeleton:
     """Read rows with no choice left; what they do not say is taken from the space."""
-    given = node.mapping((), ("input", *_STACK, "rule"))
-    entries = {key: value for key, value in root.entries().items() if key not in ("architectures", *_STACK, "rule")}
-    own = {key: value for key, value in root.entries().items() if key in (*_STACK, "rule") and key != "width"}
-    entries.update({key: value for key, value in own.items() if key in ("stem", "head") or "stages" not in given})
+    read, own = (_read_regnet, _REGNET) if "rule" in root.entries() else (_read_stack, _STACK)
+    given = node.mapping((), ("input", *own))
+    left = ("architectures", "width", *(("stages", "shared") if "stages" in given else ()))
+    entries = {key: value for key, value in root.entries().items() if key not in left}
     entries.update(given)
-    read = _read_regnet if "rule" in entries else _read_stack
     skeleton = read(space, root, entries)
     if skeleton.choices:
         names = ", ".join(choice.name for choice in skeleton.choices)

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from nasbench.space.architecture import Architecture, Block, Scalar
-from nasbench.space.choice import Choice, Pick
+from nasbench.space.choice import Choice, Pick, Steps
 from nasbench.space.kinds import make_block
 from nasbench.space.stack import slot_values
 
@@ -28,7 +28,7 @@ def stage_widths(depth: int, w0: float, wa: float, wm: float) -> list[tuple[int,
     widths = []
     for j in range(depth):
         s = round(math.log((w0 + wa * j) / w0) / math.log(wm))
-        widths.append(round(w0 * wm**s / _QUANTUM) * _QUANTUM)
+        widths.append(_quantize(w0 * wm**s))
     return [(width, len(list(group))) for width, group in groupby(widths)]
 
 
@@ -108,9 +108,9 @@ class RegNet:
         starts = [j for j, block in enumerate(body) if block.stride > 1]
         stage_of = [sum(start <= j for start in starts) - 1 for j in range(depth)]
         options = [dict(block.options) for block in body]
-        widest_group = max(int(option.get("group_width", 0)) for option in options)
         fixed: dict[str, Scalar] = {"depth": depth, "se": options[0].get("se", 0.0)}
-        groups = [g for g in slot_values(self.rule["group_width"]) if int(g) >= widest_group]
+        seen = [(block.out_channels, option.get("group_width", 0)) for block, option in zip(body, options, strict=True)]
+        groups = [g for g in slot_values(self.rule["group_width"]) if all(min(w, int(g)) == own for w, own in seen)]
         for group_width in groups:
             for w0 in slot_values(self.rule["w0"]):
                 if fit_group_width(int(w0), int(group_width))[0] != body[0].out_channels:
@@ -122,29 +122,57 @@ class RegNet:
     def _slopes(
         self, body: tuple[Block, ...], stage_of: list[int], w0: float, wm: float, group_width: int
     ) -> Iterator[Scalar]:
-        """Yield a value of wa for each way to read the stages' widths as powers of wm times w0."""
-        slot = self.rule["wa"]
-        for exponents in self._exponents(body, stage_of, w0, wm, group_width):
-            low, high = 0.0, math.inf
-            for j, stage in enumerate(stage_of):
-                if j:
-                    low = max(low, w0 * (wm ** (exponents[stage] - 0.5) - 1) / j)
-                    high = min(high, w0 * (wm ** (exponents[stage] + 0.5) - 1) / j)
-            if low <= high:
-                middle = low if math.isinf(high) else (low + high) / 2
-                yield min(slot_values(slot), key=lambda value, middle=middle: abs(float(value) - middle))  # type: ignore[misc]
+        """Yield a value of wa for each way to read the stages' widths as quantized powers of wm times w0.
 
-    def _exponents(
-        self, body: tuple[Block, ...], stage_of: list[int], w0: float, wm: float, group_width: int
-    ) -> list[tuple[int, ...]]:
-        """Give the powers of wm, one a stage, that quantize to the stages' widths."""
-        ways: list[tuple[int, ...]] = [()]
+        A way is the width of its last stage and the bounds of wa so far; it ends where the bounds cross.
+        """
+        ways = [(0, 0.0, math.inf)]
         for stage in range(stage_of[-1] + 1):
-            wanted = body[stage_of.index(stage)].out_channels
-            fitting = [s for s in range(24) if self._quantized(w0, wm, s, group_width) == wanted]
-            ways = [(*way, s) for way in ways for s in fitting if (not way and s == 0) or (way and s > way[-1])]
-        return ways
+            inside = [j for j, of in enumerate(stage_of) if of == stage]
+            wanted = body[inside[0]].out_channels
+            fitting = [(int(w0), *_powers(int(w0), w0, wm))] if stage == 0 else _readings(wanted, w0, wm, group_width)
+            following = []
+            for last, low, high in ways:
+                for width, first_power, last_power in fitting:
+                    least = [w0 * (wm ** (first_power - 0.5) - 1) / j for j in inside if j]
+                    most = [w0 * (wm ** (last_power + 0.5) - 1) / j for j in inside if j]
+                    bounds = max([low, *least]), min([high, *most])
+                    if width > last and bounds[0] <= bounds[1]:
+                        following.append((width, *bounds))
+            ways = following
+        for _, low, high in ways:
+            yield _nearest(self.rule["wa"], low if math.isinf(high) else (low + high) / 2)
 
-    def _quantized(self, w0: float, wm: float, power: int, group_width: int) -> int:
-        width = round(w0 * wm**power / _QUANTUM) * _QUANTUM
-        return fit_group_width(width, group_width)[0]
+
+def _nearest(slot: Scalar | Choice, wanted: float) -> Scalar:
+    if isinstance(slot, Choice) and isinstance(slot.values, Steps):
+        return slot.values.nearest(wanted)
+    return min(slot_values(slot), key=lambda value: abs(float(value) - wanted))
+
+
+def _readings(wanted: int, w0: float, wm: float, group_width: int) -> list[tuple[int, int, int]]:
+    """Give the quantized widths that the group width turns into `wanted`, each with its first and last power of wm."""
+    spread = group_width // 2 if wanted >= group_width else 0
+    lowest = max(_QUANTUM, -((spread - wanted) // _QUANTUM) * _QUANTUM)
+    found = []
+    for width in range(lowest, wanted + spread + 1, _QUANTUM):
+        first, last = _powers(width, w0, wm) if fit_group_width(width, group_width)[0] == wanted else (0, -1)
+        if first <= last:
+            found.append((width, first, last))
+    return found
+
+
+def _powers(width: int, w0: float, wm: float) -> tuple[int, int]:
+    """Give the first and the last power of wm that, times w0, quantizes to `width`; the last below the first if none."""
+    half = _QUANTUM / 2
+    first = max(0, math.ceil(math.log((width - half) / w0) / math.log(wm)) - 1)
+    last = math.floor(math.log((width + half) / w0) / math.log(wm)) + 1
+    while first <= last and _quantize(w0 * wm**first) != width:
+        first += 1
+    while first <= last and _quantize(w0 * wm**last) != width:
+        last -= 1
+    return first, last
+
+
+def _quantize(width: float) -> int:
+    return round(width / _QUANTUM) * _QUANTUM

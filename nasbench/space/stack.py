@@ -49,6 +49,14 @@ class Row:
         """Give the kinds that one repeat may be of."""
         return tuple(str(kind) for kind in slot_values(at_layer(self.kind, layer)))
 
+    @property
+    def choices(self) -> Iterator[Choice]:
+        """Give every choice of the row, shared ones included."""
+        for slot in (self.kind, self.repeat, self.out, self.stride, *self.options.values()):
+            for choice in slot if isinstance(slot, tuple) else (slot,):
+                if isinstance(choice, Choice):
+                    yield choice
+
     def slots(self, kind: Kind, layer: int) -> Iterator[tuple[str, Scalar | Choice]]:
         """Give what one repeat of a kind says or asks, by name, in the order of the kind's options."""
         if kind.name == "identity":
@@ -92,14 +100,11 @@ class Stack:
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """Give every choice that can exist, in the order of the definition."""
-        slots: list[Slot | None] = [self.size, self.width]
-        for row in self.rows:
-            slots += [row.kind, row.repeat, row.out, row.stride, *row.options.values()]
+        choices = [slot for slot in (self.size, self.width) if isinstance(slot, Choice)]
+        choices += [choice for row in self.rows for choice in row.choices]
         found: dict[str, Choice] = {}
-        for slot in slots:
-            for choice in slot if isinstance(slot, tuple) else (slot,):
-                if isinstance(choice, Choice):
-                    found.setdefault(choice.name, choice)
+        for choice in choices:
+            assert found.setdefault(choice.name, choice) == choice, f"two choices are named {choice.name}"
         return tuple(found.values())
 
     def decode(self, pick: Pick) -> Architecture:
@@ -214,7 +219,7 @@ class _Matcher:
             return
         ways: list[Chosen] = [chosen]
         for name, slot in slots.items():
-            if kind.has(name) and (need := kind.option(name).needs) and not present[need]:
+            if kind.has(name) and not kind.option(name).has_effect(present):
                 continue
             if name == "out":
                 width = self._width(chosen)
@@ -231,14 +236,18 @@ class _Matcher:
 
 
 _State = tuple[frozenset[str], frozenset[tuple[str, Scalar]]]
-"""Choices asked so far (each-choices aside), and the values of those that decide what is asked."""
+"""Choices asked so far that a later row may ask again, and the values of those that decide what is asked."""
 
 
 def _count(stack: Stack) -> int:
-    """Count choices row by row; rows are independent but for shared choices, whose names have no dot."""
+    """Count choices row by row; rows are independent but for shared choices.
+
+    A choice leaves the state after the last row that has it: the states would double with every shared choice otherwise.
+    """
     sizes = {choice.name: len(choice.values) for choice in stack.choices}
+    last = {choice.name: index for index, row in enumerate(stack.rows) for choice in row.choices}
     states: dict[_State, int] = {(frozenset(), frozenset()): 1}
-    for row in stack.rows:
+    for index, row in enumerate(stack.rows):
         following: defaultdict[_State, int] = defaultdict(int)
         for (used, bound), ways in states.items():
             for repeat, with_repeat in _branch(dict(bound), at_layer(row.repeat, 0)):
@@ -246,15 +255,14 @@ def _count(stack: Stack) -> int:
                 for layer in range(int(repeat)):
                     layers = _count_layer(row, layer, layers)
                 for (asked, chosen), count in layers.items():
-                    own = prod(sizes[name] for name in asked if "." in name)
-                    shared = frozenset(name for name in asked if "." not in name)
-                    following[shared, frozenset(item for item in chosen if "." not in item[0])] += count * own
+                    done = {name for name in asked if last[name] == index}
+                    free = prod(sizes[name] for name in done - dict(chosen).keys())
+                    later = frozenset(item for item in chosen if last[item[0]] > index)
+                    following[asked - done, later] += count * free
         states = following
-    total = sum(
-        ways * prod(sizes[name] for name in used - {name for name, _ in bound})
-        for (used, bound), ways in states.items()
+    return sum(states.values()) * prod(
+        len(slot.values) for slot in (stack.size, stack.width) if isinstance(slot, Choice)
     )
-    return total * prod(len(slot_values(slot)) for slot in (stack.size, stack.width))
 
 
 def _count_layer(row: Row, layer: int, states: Mapping[_State, int]) -> dict[_State, int]:

@@ -80,7 +80,9 @@ EVALUATIONS: tuple[Column, ...] = (
     ),
     _trial("error", "string", "-", "what went wrong, one line", lambda e: e.error),
     _trial("of_trial", "int64", "-", "the trial whose figures a duplicate repeats", lambda e: e.of_trial),
-    _trial("published", "string", "-", "name of the published architecture that this is", lambda e: e.published),
+    _trial(
+        "published", "string", "-", "name of the architecture that the search started from here", lambda e: e.published
+    ),
     Column("feasible", "bool", "-", "complete, every objective known, every limit kept", lambda row: row.feasible),
     Column("on_front", "bool", "-", "no other feasible trial of the run dominates it", lambda row: row.on_front),
     _trial(
@@ -241,3 +243,6 @@ MEASUREMENTS: tuple[Column, ...] = (
     ),
 )
 """One row a measurement, in trial order. A duplicate's measurement is listed once, with the trial that it repeats."""
+
+TABLES: dict[str, tuple[Column, ...]] = {"evaluations": EVALUATIONS, "measurements": MEASUREMENTS, "pareto": PARETO}
+"""The files of a run, `<name>.parquet` each, and their columns."""

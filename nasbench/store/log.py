@@ -13,6 +13,7 @@ from typing import Any
 
 from nasbench.errors import DamagedRunError, StoreError
 from nasbench.records import Evaluation, Score
+from nasbench.store.columns import TABLES
 from nasbench.store.database import (
     DATABASE,
     build,
@@ -79,7 +80,7 @@ class RunLog:
                 (name to value) decide the front.
 
         Raises:
-            StoreError: the folder holds a run, is a file, or cannot be written.
+            StoreError: the folder holds a run or the parquet files of one, is a file, or cannot be written.
             RunLockedError: another process has just started this run.
         """
         if not _NAME.fullmatch(folder.resolve().name):
@@ -89,6 +90,12 @@ class RunLog:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / DATABASE).exists():
                 raise StoreError(f"{folder} already holds a run; go on with --resume, or choose another name")
+            for name in TABLES:
+                if (folder / f"{name}.parquet").exists():
+                    raise StoreError(
+                        f"{folder} holds the results of a run without its log ({name}.parquet and no {DATABASE}), "
+                        "which a new run would overwrite; choose another name"
+                    )
             lock = RunLock(folder)
         try:
             if (folder / DATABASE).exists():
@@ -159,6 +166,11 @@ class RunLog:
             with self._faults():
                 self._rows = self._read_progress()
         return self._rows
+
+    @property
+    def state(self) -> str:
+        """How far the run is, in words; the parquet files carry it, so that one from before is known as such."""
+        return describe_state(self.trial_count, len(self.final_scores()))
 
     def append(
         self,
@@ -330,6 +342,11 @@ class RunLog:
     def _faults(self, consequence: str = "") -> Iterator[None]:
         with sqlite_faults(self.folder, consequence):
             yield
+
+
+def describe_state(trials: int, finals: int) -> str:
+    """Say how far a run is that has so many trials and so many of them scored at the end."""
+    return f"{trials} trials, {finals} finals"
 
 
 def _remove_leftovers(folder: Path) -> None:

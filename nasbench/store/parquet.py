@@ -24,19 +24,16 @@ from nasbench.pareto import (
 )
 from nasbench.records import Evaluation
 from nasbench.registry import unknown_name
-from nasbench.store.columns import EVALUATIONS, MEASUREMENTS, PARETO, Column, Sampled, Trial
+from nasbench.store.columns import TABLES, Column, Sampled, Trial
 from nasbench.store.database import DATABASE, os_faults, sync_folder
 from nasbench.store.lock import is_locked
-from nasbench.store.log import RunLog
+from nasbench.store.log import RunLog, describe_state
 from nasbench.store.schema import SCHEMA, check_version, dump_json, load_json
 from nasbench.store.seal import broken_seal, seal
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-TABLES: dict[str, tuple[Column, ...]] = {"evaluations": EVALUATIONS, "measurements": MEASUREMENTS, "pareto": PARETO}
-"""The files of a run, `<name>.parquet` each, and their columns."""
 
 _log = logging.getLogger("nasbench.store")
 
@@ -155,7 +152,12 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
     if costs:
         front.sort(key=lambda trial: costs[0].read(trial.evaluation) or 0.0)
     rows: dict[str, Sequence[Any]] = {"evaluations": trials, "measurements": sampled, "pareto": front}
-    return {name: _table(name, columns, rows[name], manifest) for name, columns in TABLES.items()}
+    metadata = {
+        "nasbench.schema": str(SCHEMA),
+        "nasbench.manifest": dump_json(manifest, "manifest"),
+        "nasbench.state": describe_state(len(evaluations), len(finals)),
+    }
+    return {name: _table(columns, rows[name], {**metadata, "nasbench.table": name}) for name, columns in TABLES.items()}
 
 
 def judge(
@@ -221,16 +223,29 @@ def _refresh(folder: Path) -> dict[str, pa.Table] | None:
         return None
     try:
         with RunLog.read(folder) as log:
-            stored = log.trial_count
-        if _read(folder / "evaluations.parquet").num_rows == stored:
+            state = log.state
+        if all(_is_current(folder / f"{name}.parquet", state) for name in TABLES):
             return None
-        return _rebuild(folder)
-    except FileNotFoundError:
         return _rebuild(folder)
     except DamagedRunError as error:
         if (folder / "evaluations.parquet").is_file():
             _log.warning("%s", error)
         return None
+
+
+def _is_current(path: Path, state: str) -> bool:
+    """Say whether a file was written at this state of the log; a damaged one passes, since `read_table` names it."""
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        version = int(metadata[b"nasbench.schema"])
+    except FileNotFoundError:
+        return False
+    except (OSError, KeyError, ValueError):
+        return True
+    check_version(version, str(path))
+    return bool(metadata.get(b"nasbench.state") == state.encode())
 
 
 def _rebuild(folder: Path) -> dict[str, pa.Table]:
@@ -244,15 +259,10 @@ def _rebuild(folder: Path) -> dict[str, pa.Table]:
     return tables
 
 
-def _table(name: str, columns: Sequence[Column], rows: Iterable[Any], manifest: Mapping[str, Any]) -> pa.Table:
+def _table(columns: Sequence[Column], rows: Iterable[Any], metadata: Mapping[str, str]) -> pa.Table:
     import pyarrow as pa
 
     rows = list(rows)
-    metadata = {
-        "nasbench.schema": str(SCHEMA),
-        "nasbench.table": name,
-        "nasbench.manifest": dump_json(dict(manifest), "manifest"),
-    }
     fields = [
         pa.field(column.name, arrow_type(column.type), metadata={"unit": column.unit, "description": column.about})
         for column in columns
@@ -261,7 +271,7 @@ def _table(name: str, columns: Sequence[Column], rows: Iterable[Any], manifest: 
         pa.array([_clean(column.read(row)) for row in rows], type=field.type)
         for column, field in zip(columns, fields, strict=True)
     ]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=dict(metadata)))
 
 
 def _clean(value: Any) -> Any:

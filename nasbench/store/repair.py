@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench.errors import DamagedRunError, StoreError
+from nasbench.store.columns import TABLES
 from nasbench.store.database import DATABASE, build, is_whole, os_faults, require
 from nasbench.store.lock import acknowledged_rows, describe_holder, is_locked
 from nasbench.store.log import RunLog
@@ -172,7 +173,7 @@ def _replace_first_page(path: Path, fresh: Path) -> None:
 
 
 def _manifest_in_parquet(folder: Path) -> str | None:
-    from nasbench.store.parquet import TABLES, stored_manifest
+    from nasbench.store.parquet import stored_manifest
 
     for name in TABLES:
         try:

@@ -42,6 +42,10 @@ def test_every_command_and_option_has_help():
         (("search", "mnist_tiny", "--device", "gpu"), "no device is named 'gpu'."),
         (("search", "mnist_tiny", "--data", "mnist"), "no data set is named 'mnist'. Did you mean 'mnist5k'?"),
         (("search", "mnist_tiny", "--data", "cifar10=nowhere.npz"), "nowhere.npz"),
+        (("search", "mnist_tiny", "--dtype", "fp99"), "no dtype is named 'fp99'."),
+        (("search", "mnist_tiny", "--objective", "params", "--device", "cpu"), "--device has no effect without"),
+        (("search", *GUESSED, "--data", "mnist5k"), "--data"),
+        (("search", *GUESSED, "--final"), "--final scores on the test split, and this search's accuracy has none"),
         (("search", "mnist_tiny", "--max", "latency=5"), "'5' is not a duration; write for example 5ms"),
         (("search", "mnist_tiny", "--max", "latencies=5ms"), "no figure to limit is named 'latencies'. Did you mean"),
         (("search", "mnist_tiny", "--max", "accuracy=0.9"), "--max accuracy is not a limit"),
@@ -117,6 +121,19 @@ def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbenc
     assert "--resume" in done.stderr
 
 
+def test_a_search_with_limits_that_cannot_be_met_is_refused_and_leaves_no_folder(nasbench):
+    done = nasbench("search", *GUESSED, "--max", "params=10", "--run", "results/a", check=2)
+
+    assert "none of 200 architectures sampled from mnist_tiny meets --max params=10" in done.stderr
+    assert not (nasbench.folder / "results").exists()
+
+
+def test_an_interrupted_run_goes_on_to_the_trials_it_was_started_with(nasbench):
+    nasbench("search", *GUESSED, "--trials", 9, "--run", "results/a", check=0)
+    nasbench("search", "--resume", "results/a", "--trials", 11, check=0)
+    assert "of 11 evaluated" in nasbench("search", "--resume", "results/a", check=0).stdout
+
+
 def test_a_run_is_listed_plotted_and_exported(nasbench):
     nasbench("search", *GUESSED, "--trials", 6, "--run", "results/a", check=0)
     assert "results/a" in nasbench("ls", "runs", check=0).stdout
@@ -149,3 +166,10 @@ def test_an_interrupted_search_keeps_its_trials_and_says_how_to_go_on(nasbench):
 
     assert "nasbench search --resume results/a" in rest
     assert len(pd.read_parquet(nasbench.folder / "results/a/evaluations.parquet")) >= 5
+
+
+def test_a_search_for_one_objective_alone_ends_with_its_best(nasbench):
+    done = nasbench("search", "mnist_tiny", "--objective", "params", "--trials", 4, "--run", "results/a", check=0)
+
+    assert "1 on the front of 4 evaluated candidates" in done.stdout
+    assert not (nasbench.folder / "results/a/front.png").exists()

@@ -18,7 +18,7 @@ COLUMNS = ["trial", "status", "choices", "architecture", "accuracy", "params", "
 
 
 def start(folder, *words):
-    command = [sys.executable, "-m", "nasbench", "search", *words, "--trials", str(TRIALS)]
+    command = [sys.executable, "-m", "nasbench", "search", *words]
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
@@ -39,8 +39,8 @@ def kill_after(process, seconds):
 
 def killed_at_random(nasbench, kills, seed, sampler):
     guessed = ("mnist_tiny", "--accuracy", "mine:guess", "--objective", "accuracy", "--objective", "params")
-    settings = (*guessed, "--sampler", sampler, "--seed", "7")
-    nasbench("search", *settings, "--trials", TRIALS, "--run", "results/whole", check=0)
+    settings = (*guessed, "--sampler", sampler, "--seed", "7", "--trials", str(TRIALS))
+    nasbench("search", *settings, "--run", "results/whole", check=0)
     rng, counts = random.Random(seed), []
     for kill in range(kills):
         words = (*settings, "--run", "results/killed") if kill == 0 else ("--resume", "results/killed")
@@ -53,7 +53,7 @@ def killed_at_random(nasbench, kills, seed, sampler):
         assert len(new) >= acknowledged, "a trial that was reported is not in the log"
         assert len(stored) <= len(rows)
         counts.append(len(stored))
-    nasbench("search", "--resume", "results/killed", "--trials", TRIALS, check=0)
+    nasbench("search", "--resume", "results/killed", check=0)
     whole, killed = (
         pd.read_parquet(nasbench.folder / f"results/{name}/evaluations.parquet")[COLUMNS]
         for name in ("whole", "killed")

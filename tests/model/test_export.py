@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nasbench.errors import BuildError, NasbenchError
+from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import build
 from nasbench.model.deploy import deploy
 from nasbench.model.export import load_torch, to_onnx, to_torch, to_yaml
@@ -91,8 +91,13 @@ def test_a_file_that_holds_no_network_is_refused(tmp_path):
 
 
 def test_an_absent_folder_is_named(tmp_path):
-    with pytest.raises(NasbenchError, match=r"there is no folder .*absent"):
+    with pytest.raises(DefinitionError, match=r"there is no folder .*absent"):
         to_torch(build(SMALL), SMALL, tmp_path / "absent" / "network.pt")
+
+
+def test_a_folder_is_no_place_for_a_network(tmp_path):
+    with pytest.raises(DefinitionError, match="it is a folder"):
+        to_torch(build(SMALL), SMALL, tmp_path)
 
 
 def test_export_to_onnx_without_its_packages_says_what_to_install(tmp_path, monkeypatch):
@@ -130,7 +135,7 @@ def test_a_network_gives_equal_logits_in_onnxruntime(tmp_path, capsys):
 @pytest.mark.parametrize(
     "name",
     [
-        "mnist_tiny_largest",
+        "mnist_tiny_large",
         "mobilenet_v1_0.25",
         "mobilenet_v2_0.35",
         "mobilenet_v3_small_0.75",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nasbench import pareto
-from nasbench.errors import DeviceError, SearchError
+from nasbench.errors import Crashed, DefinitionError, DeviceError, SearchError
 from nasbench.objectives import OBJECTIVES
 from nasbench.records import TimingPlan
-from nasbench.search.run import Budget, Search, SearchPlan
+from nasbench.search.run import Budget, Search, SearchPlan, check_limits
 from nasbench.search.samplers import SAMPLERS
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import read_run
@@ -108,11 +108,11 @@ def test_a_published_point_beyond_a_limit_on_params_is_left_out(tmp_path):
     assert stored(tmp_path / "below")[0].published is None
 
 
-def test_limits_that_no_sampled_candidate_meets_end_the_search_before_it_begins(tmp_path):
+def test_limits_that_no_sampled_candidate_meets_are_refused_with_the_smallest_seen():
     message = r"none of 200 architectures sampled from toy meets --max params=100; the smallest seen: \d+ params"
-    with pytest.raises(SearchError, match=message):
-        run_search(tmp_path / "none", plan(limits={"params": 100.0}), 3)
-    assert stored(tmp_path / "none") == []
+    with pytest.raises(DefinitionError, match=message):
+        check_limits(toy_space(), plan(limits={"params": 100.0}))
+    check_limits(toy_space(), plan(limits={"params": 10_000.0}))
 
 
 def test_a_limit_on_params_keeps_candidates_from_being_built_measured_or_trained(tmp_path):
@@ -255,3 +255,37 @@ def test_the_front_is_scored_on_the_test_split_only_when_asked_and_once(tmp_path
     front = read_run(tmp_path / "run").pareto
     assert len(said) == len(front)
     assert np.allclose(front["final_accuracy"], front["accuracy"] - 0.01)
+
+
+def test_a_repaired_run_with_a_gap_goes_on_with_new_numbers(tmp_path):
+    run_search(tmp_path / "run", plan(), 12)
+    with RunLog.read(tmp_path / "run") as whole, RunLog.create(tmp_path / "gap", manifest(plan())) as log:
+        for evaluation, state in whole.evaluations():
+            if evaluation.trial != 5:
+                log.append(evaluation, state, whole.study_state())
+    run_search(tmp_path / "gap", plan(), 14)
+    numbers = [evaluation.trial for evaluation in stored(tmp_path / "gap")]
+
+    assert 5 not in numbers and numbers == sorted(set(numbers))
+    assert [e.choices for e in stored(tmp_path / "gap")][:11] == [
+        e.choices for e in stored(tmp_path / "run") if e.trial != 5
+    ][:11]
+
+
+def test_a_final_score_that_fails_leaves_the_others(tmp_path):
+    class Failing(FormulaAccuracy):
+        def final(self, architecture):
+            if not self.failed:
+                self.failed = True
+                raise Crashed("the child died")
+            return super().final(architecture)
+
+        failed = False
+
+    of, said = plan(), []
+    with RunLog.create(tmp_path / "run", manifest(of)) as log:
+        search = Search(toy_space(), of, log, Failing(), FormulaDevice())
+        search.run(Budget(10, None))
+        search.score_front(said.append)
+        assert len(log.final_scores()) == len(search.front.members) - 1
+    assert any("has no final score: the child died" in line for line in said)

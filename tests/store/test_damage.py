@@ -1,5 +1,6 @@
 """Flip bits and cut files: what is read is what was written, or an error."""
 
+import json
 import logging
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from run_samples import MANIFEST, make_evaluations, write_run
 
+from nasbench.cli.ls import ls
 from nasbench.errors import DamagedRunError, StoreError
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import TABLES, flush, read_run, read_table
@@ -170,6 +172,20 @@ def test_a_damaged_parquet_file_is_named_and_rebuilt_from_the_log(closed, tmp_pa
     assert table.equals(read_table(closed, "pareto"))
     assert "pareto.parquet is damaged: its end is missing; rebuilt it from run.db" in caplog.text
     assert path.read_bytes() == (closed / "pareto.parquet").read_bytes()
+
+
+def test_a_damaged_run_is_a_warning_of_ls_and_does_not_hide_the_others(closed, tmp_path, monkeypatch, capsys):
+    shutil.copytree(closed, tmp_path / "results" / "fine")
+    (tmp_path / "results" / "bad").mkdir()
+    (tmp_path / "results" / "bad" / "run.db").write_bytes(b"\0" * 50_000)
+    monkeypatch.chdir(tmp_path)
+
+    ls("runs", json_output=True)
+
+    said = capsys.readouterr()
+    (row,) = json.loads(said.out)["runs"]
+    assert (row["run"], row["trials"], row["sampler"]) == ("results/fine", TRIALS, None)
+    assert said.err.startswith("warning: results/bad/run.db is damaged") and len(said.err.splitlines()) == 1
 
 
 def test_parquet_files_serve_when_the_log_is_damaged_and_that_is_said(closed, tmp_path, caplog):

@@ -69,6 +69,16 @@ def test_a_run_comes_back_as_it_was_written(tmp_path):
         log.check()
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_results_without_their_log_are_not_overwritten(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / f"{name}.parquet").write_bytes(b"of an older run")
+
+    with pytest.raises(StoreError, match=rf"holds the results of a run without its log \({name}\.parquet"):
+        RunLog.create(tmp_path / "run", MANIFEST)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"{name}.parquet"]
+
+
 def test_a_closed_run_is_one_file(tmp_path):
     write_run(tmp_path / "run", make_evaluations(3))
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from run_samples import MANIFEST, make_architecture, make_evaluation, make_evaluations, make_measurement, write_run
 
+from nasbench.cli.front import front_rows
 from nasbench.errors import StoreError
 from nasbench.objectives import OBJECTIVES
 from nasbench.pareto import normalized_hypervolume
@@ -168,6 +169,16 @@ def test_every_raw_sample_is_kept_and_a_duplicate_lists_none_again(tmp_path):
     assert read_run(folder).evaluations["of_trial"].tolist() == [pd.NA, 0]
 
 
+def test_an_absent_interval_is_shown_as_a_dash(tmp_path):
+    evaluation = make_evaluation(0)
+    bare = replace(evaluation.measurements[0], low_s=None, high_s=None)
+    run = read_run(flushed(tmp_path / "run", [replace(evaluation, measurements=(bare,))]))
+
+    columns, (row,) = front_rows(run)
+
+    assert dict(zip(columns, row, strict=True))["95 % interval"] == "-"
+
+
 def test_a_run_that_was_killed_before_its_flush_is_brought_up_to_date(tmp_path):
     folder = flushed(tmp_path / "run", make_evaluations(5))
     with RunLog.open(folder) as log:
@@ -175,6 +186,40 @@ def test_a_run_that_was_killed_before_its_flush_is_brought_up_to_date(tmp_path):
 
     assert len(read_run(folder).evaluations) == 6
     assert read_table(folder, "pareto").num_rows == len(read_run(folder).pareto)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_one_file_that_a_kill_left_behind_the_others_is_brought_up_to_date(tmp_path, name):
+    folder = flushed(tmp_path / "run", make_evaluations(5))
+    old = (folder / f"{name}.parquet").read_bytes()
+    with RunLog.open(folder) as log:
+        log.append(make_evaluation(5, accuracy=0.99, latency_s=0.0001, params=1))
+    flush(folder)
+    new = (folder / f"{name}.parquet").read_bytes()
+    (folder / f"{name}.parquet").write_bytes(old)
+
+    run = read_run(folder)
+
+    assert list(run.pareto["trial"]) == [5]
+    assert (folder / f"{name}.parquet").read_bytes() == new != old
+
+
+def test_a_final_score_that_a_kill_kept_out_of_the_files_is_read(tmp_path):
+    evaluation = make_evaluation(0)
+    folder = flushed(tmp_path / "run", [evaluation])
+    with RunLog.open(folder) as log:
+        log.append_final(0, replace(evaluation.score, value=0.25))
+
+    assert list(read_run(folder).pareto["final_accuracy"]) == [0.25]
+
+
+def test_files_of_the_state_of_the_log_are_read_as_they_are(tmp_path):
+    folder = flushed(tmp_path / "run", make_evaluations(3))
+    written = [(folder / f"{name}.parquet").stat().st_ino for name in TABLES]
+
+    read_run(folder)
+
+    assert [(folder / f"{name}.parquet").stat().st_ino for name in TABLES] == written
 
 
 def test_a_running_search_is_read_as_of_its_last_flush(tmp_path):
