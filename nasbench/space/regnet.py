@@ -163,7 +163,7 @@ def _readings(wanted: int, w0: float, wm: float, group_width: int) -> list[tuple
 
 
 def _powers(width: int, w0: float, wm: float) -> tuple[int, int]:
-    """Give the first and the last power of wm that, times w0, quantizes to `width`; the last below the first if none."""
+    """Give the first and last power of wm that, times w0, quantizes to `width`; the last is smaller if none does."""
     half = _QUANTUM / 2
     first = max(0, math.ceil(math.log((width - half) / w0) / math.log(wm)) - 1)
     last = math.floor(math.log((width + half) / w0) / math.log(wm)) + 1

@@ -242,7 +242,7 @@ _State = tuple[frozenset[str], frozenset[tuple[str, Scalar]]]
 def _count(stack: Stack) -> int:
     """Count choices row by row; rows are independent but for shared choices.
 
-    A choice leaves the state after the last row that has it: the states would double with every shared choice otherwise.
+    A choice leaves the state after the last row that has it; else the states would double with every shared choice.
     """
     sizes = {choice.name: len(choice.values) for choice in stack.choices}
     last = {choice.name: index for index, row in enumerate(stack.rows) for choice in row.choices}

@@ -161,6 +161,11 @@ WRONG = [
     ("stride: 2, act: $act}\nhead", "stride: {each: [1, 2]}}\nhead", r"cannot be chosen for each repeat"),
     ("name: small", "name: small\nname: again", r"small\.yaml:3: the key 'name' is given twice"),
     ("input: {channels: 3, size: [32, 64]}", "input: 3", r"input is 3; a mapping is needed"),
+    ("shared: {act: [relu, hswish]}", "shared: {act: [relu, hswish], width: [1, 2]}", r"width"),
+    ("width: [0.5, 1.0]", "width: $act", r"width"),
+    ("name: small", "name: ../small", r"name is .*A-Z"),
+    ("schema: 1", "schema: true", r"schema"),
+    ("channels: 3", "&a channels: 3", r"anchors and aliases are not allowed"),
 ]
 
 
@@ -256,3 +261,27 @@ def test_a_mutated_definition_loads_or_fails_with_one_line(data):
         of.sample(random.Random(0))
     except DefinitionError as error:
         assert "\n" not in str(error)
+
+
+def test_many_shared_choices_are_counted_without_trying_their_combinations():
+    shared = ", ".join(f"k{i}: [3, 5]" for i in range(24))
+    stages = "".join(f"  - {{block: [conv, identity], out: 8, kernel: $k{i}}}\n" for i in range(24))
+    text = SMALL.split("width:")[0] + f"shared: {{{shared}}}\nstem: {{block: conv, out: 8}}\nstages:\n{stages}"
+
+    assert space(text + "head: {block: pool_linear}\n").size() == 2 * 3**24
+
+
+def test_a_long_range_costs_nothing_to_read():
+    text = SMALL.replace("out: 40", "out: {from: 1, to: 1000000, step: 1}").replace("width: [0.5, 1.0]\n", "")
+
+    assert space(text).size() > 10**6
+
+
+def test_groups_have_no_effect_beside_a_group_width_and_change_no_digest():
+    rows = "stages:\n  - {block: bottleneck, out: 64, ratio: 1.0, group_width: 16%s}\nhead: {block: pool_linear}\n"
+    start = SMALL.split("width:")[0].replace("[32, 64]", "32") + "stem: {block: conv, out: 16}\n"
+    plain, loud = (space(start + rows % groups).sample(random.Random(0))[1] for groups in ("", ", groups: 2"))
+
+    assert plain.digest == loud.digest
+    with pytest.raises(DefinitionError, match="no effect"):
+        space(start + rows % ", groups: [1, 2]")
