@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
-Place = tuple[float, float, Literal["left", "right", "center"], Literal["top", "bottom"]]
+Place = tuple[float, float, Literal["left", "right", "center"], Literal["top", "bottom", "center"]]
 
 # Where a name may stand, in points from its point, with the corner that touches. The first of the best is taken.
 _NEAR: tuple[Place, ...] = (
@@ -19,6 +19,8 @@ _NEAR: tuple[Place, ...] = (
     (-5, -4, "right", "top"),
     (0, -6, "center", "top"),
     (0, 6, "center", "bottom"),
+    (-6, 0, "right", "center"),
+    (6, 0, "left", "center"),
 )
 _PLACES: tuple[Place, ...] = tuple(
     (dx * far, dy * far, h, v) for far in (1.0, 2.5, 4.0, 6.0, 8.0) for dx, dy, h, v in _NEAR
