@@ -41,7 +41,9 @@ def search(
     trials: Annotated[
         int | None, typer.Option(min=1, help="End after so many evaluated candidates.  [default: 40]")
     ] = None,
-    time: Annotated[str | None, typer.Option(metavar="DURATION", help="End after 30s, 20m, 1.5h.")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Begin no further candidate after 30s, 20m or 1.5h.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="See `nasbench ls samplers`.  [default: tpe]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same candidates.  [default: 0]")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images in one inference.  [default: 1]")] = None,
