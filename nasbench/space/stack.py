@@ -104,7 +104,8 @@ class Stack:
         choices += [choice for row in self.rows for choice in row.choices]
         found: dict[str, Choice] = {}
         for choice in choices:
-            assert found.setdefault(choice.name, choice) == choice, f"two choices are named {choice.name}"
+            first = found.setdefault(choice.name, choice)
+            assert first == choice, f"two choices are named {choice.name}"
         return tuple(found.values())
 
     def decode(self, pick: Pick) -> Architecture:
