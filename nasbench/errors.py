@@ -2,7 +2,8 @@
 
     NasbenchError
     ├── DefinitionError          a YAML definition, a name or an option is wrong; what the user wrote must change
-    │   └── UnknownNameError     no such space, device, block, sampler, data set ...
+    │   ├── UnknownNameError     no such space, device, block, sampler, data set ...
+    │   └── RunNameError         a run cannot be named so: the folder holds no run, or a new one would overwrite it
     ├── DatasetError             a data set is absent, damaged or of another shape
     ├── DeviceError              a device cannot be used at all; trying the next candidate on it is useless
     ├── StoreError               a run folder cannot be read or written
@@ -36,6 +37,10 @@ class UnknownNameError(DefinitionError):
     """A name is not registered. The text suggests the closest and lists the known ones."""
 
 
+class RunNameError(DefinitionError):
+    """A folder holds no run where one is asked for, or is taken or misnamed where a new one is to be."""
+
+
 class DatasetError(NasbenchError):
     """A data set is absent, damaged or of another shape than the network expects."""
 
@@ -61,9 +66,10 @@ class SearchError(NasbenchError):
 
 
 class CandidateError(NasbenchError):
-    """One candidate failed. `status` is what its row says."""
+    """One candidate failed. `status` is what its row says, `side` its number among several in one process, if known."""
 
     status = "failed"
+    side: int | None = None
 
 
 class BuildError(CandidateError):

@@ -14,11 +14,13 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 ROOT = Path("/")
+
+_LIBRARY_VARIABLE = re.compile(r"(OMP|MKL|KMP|GOMP|ONEDNN|DNNL|ORT|OV|TORCHINDUCTOR|PYTORCH|CUDA|CUDNN|CUBLAS|NVIDIA)_")
 
 
 def host_record(root: Path = ROOT) -> dict[str, Any]:
@@ -47,6 +49,15 @@ def host_record(root: Path = ROOT) -> dict[str, Any]:
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "cpu_quota_cores": _cpu_quota(root),
         "python": platform.python_version(),
+    }
+
+
+def library_environment() -> dict[str, str]:
+    """Give the environment variables that the numerical libraries read; not which GPUs this process is shown."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if _LIBRARY_VARIABLE.match(name) and name != "CUDA_VISIBLE_DEVICES"
     }
 
 
@@ -164,6 +175,19 @@ def read_counters(cpus: Iterable[int], root: Path = ROOT) -> Counters:
         voluntary_switches=usage.ru_nvcsw,
         involuntary_switches=usage.ru_nivcsw,
     )
+
+
+def counted_between(before: Counters, after: Counters) -> dict[str, int | float | None]:
+    """Give what was counted between two moments, by name.
+
+    None for what was not counted at both, and for a counter that went backwards: it wrapped, was reset, or a thread or
+    a core that it summed over has gone. What really happened is then not known, and not little.
+    """
+    changes: dict[str, int | float | None] = {}
+    for field in fields(Counters):
+        first, last = getattr(before, field.name), getattr(after, field.name)
+        changes[field.name] = None if first is None or last is None or last < first else last - first
+    return changes
 
 
 def frequency_reader(cpus: Iterable[int], root: Path = ROOT) -> Callable[[], float | None]:

@@ -72,7 +72,8 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """Give the process id of the child, None while there is none."""
-        return self._child.process.pid if self._child else None
+        child = self._child  # read once: a watching thread asks while this one may discard it
+        return child.process.pid if child else None
 
     def call(
         self,

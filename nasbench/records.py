@@ -11,18 +11,27 @@ from typing import Any
 
 from nasbench.space.architecture import Architecture
 
+PROTOCOL = 1
+"""Version of how a latency is taken; raised when a change of the loop, gates or levels changes what is found."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimingPlan:
     """How a latency is taken. Two measurements compare only under equal plans.
 
-    The defaults are the level `screen`: sampling stops when the 95 % interval of the median is within
-    `target_halfwidth` of it, and at `max_samples` or `max_seconds` at the latest.
+    The defaults are the level `screen`: one process, in which sampling stops when the 95 % interval of the median is
+    within `target_halfwidth` of it, and at `max_samples` or `max_sampling_s` at the latest. `CONFIRM` is the level
+    `confirm`: processes are added until the 95 % interval over their medians is within `target_process_halfwidth`.
+
+    `cache` is `hot`, or `cold` to empty the processor's caches before every sample. `energy` asks for a pass of its
+    own that takes the energy of an inference.
     """
 
     level: str = "screen"
     batch: int = 1
     dtype: str = "fp32"
+    cache: str = "hot"
+    energy: bool = False
     min_warmup: int = 10
     min_warmup_s: float = 0.5
     max_warmup_s: float = 10.0
@@ -31,18 +40,44 @@ class TimingPlan:
     max_samples: int = 1000
     max_sampling_s: float = 5.0
     target_halfwidth: float = 0.02
+    min_processes: int = 1
+    max_processes: int = 1
+    target_process_halfwidth: float = 0.01
     seed: int = 0
+
+
+CONFIRM = TimingPlan(
+    level="confirm",
+    min_samples=30,
+    min_sampling_s=1.0,
+    max_samples=10_000,
+    max_sampling_s=30.0,
+    min_processes=5,
+    max_processes=15,
+)
+"""The level for fronts, tables and claims.
+
+Processes are what is repeated here, so a slow network gets 30 samples in each and not 100: in five processes those are
+150, and the processes differ by more than the further 70 would tell."""
+
+LEVELS = {"screen": TimingPlan(), "confirm": CONFIRM}
+"""The timing plans by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """A registered device, as its YAML says."""
+    """A registered device, as its YAML says.
+
+    `dtype` is what is measured when nothing else is asked for. `index` is the number of the GPU among several.
+    """
 
     name: str
     backend: str
     runtime: str
     threads: int
     memory_limit_bytes: int
+    dtype: str = "fp32"
+    index: int = 0
 
     @property
     def digest(self) -> str:
@@ -55,7 +90,16 @@ class Measurement:
     """What a device answered for one network. Every raw sample is kept, in the order taken.
 
     `kept` marks the samples that the gates let through; the statistics rest on those. `verdict` is ok, noisy,
-    throttled, drift, invalid or failed, `reasons` says why, and `stop` is converged, plateau or cap.
+    throttled, drift, invalid or failed, `reasons` says why, and `stop` is converged, plateau, cap or
+    interrupted.
+
+    At the level `confirm` the samples are those of all processes, one process after the other: `process_samples` says
+    how many each gave and `process_medians_s` what it found. `low_s` and `high_s` are then an interval over processes.
+
+    `output_error` is how far the output is from that of torch eager in fp32, |difference| / |eager| in the 2-norm.
+    `energy_j` is that of one inference of the whole batch, idle power included, `energy_source` where it was read, or
+    why it was not. `end_to_end_s` is the median time from the call until the answer is there, where `latencies_s` is
+    the time on the accelerator alone. `reused_from` names the measurement (run, time) that is repeated here.
     """
 
     architecture: str
@@ -78,10 +122,23 @@ class Measurement:
     host: Mapping[str, Any] = field(default_factory=dict)
     noise: Mapping[str, Any] = field(default_factory=dict)
     started_at: str = ""
+    process_medians_s: tuple[float, ...] = ()
+    process_samples: tuple[int, ...] = ()
+    output_error: float | None = None
+    energy_j: float | None = None
+    idle_power_w: float | None = None
+    energy_source: str | None = None
+    end_to_end_s: float | None = None
+    reused_from: str | None = None
 
     @property
-    def median_s(self) -> float | None:
-        """Median of the kept samples, in seconds; `low_s` and `high_s` bound it with 95 % confidence."""
+    def latency_s(self) -> float | None:
+        """The latency of one inference of the whole batch; `low_s` and `high_s` bound it with 95 % confidence.
+
+        It is the median of the kept samples of one process, and the geometric mean of the medians of several.
+        """
+        if len(self.process_medians_s) > 1:
+            return statistics.geometric_mean(self.process_medians_s)
         kept = [latency for latency, keep in zip(self.latencies_s, self.kept, strict=True) if keep]
         return statistics.median(kept) if kept else None
 

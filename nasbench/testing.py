@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from nasbench.accuracy.base import Accuracy
-from nasbench.device.base import Device
+from nasbench.device.base import Device, Turn
 from nasbench.errors import CandidateError
 from nasbench.records import Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
@@ -118,7 +118,7 @@ class AccuracyContract:
 
 
 class DeviceContract:
-    """What every `Device` must do. A class measures three times in all, so a slow device costs seconds.
+    """What every `Device` must do. A class starts six measuring processes in all, so a slow device costs seconds.
 
     Override `plan` when yours cannot be that quick, and the architectures when it takes others.
     """
@@ -141,6 +141,15 @@ class DeviceContract:
         wrong = replace(sound.blocks[1], in_channels=sound.blocks[1].in_channels + 1)
         return replace(sound, blocks=(sound.blocks[0], wrong, *sound.blocks[2:]))
 
+    def make_second_architecture(self) -> Architecture:
+        """Give another network that takes well under a second to measure."""
+        rows = (make_block("conv", 3, 16, 2, {}, "contract"), make_block("pool_linear", 16, 10, 1, {}, "contract"))
+        return Architecture((3, 32, 32), 10, rows)
+
+    @staticmethod
+    def _no_round_begins(turns: Sequence[Turn]) -> None:
+        raise AssertionError("a round was asked for")
+
     _measurement: ClassVar[Measurement | None] = None
 
     @pytest.fixture
@@ -154,7 +163,7 @@ class DeviceContract:
         """Give one measurement; all tests of a class look at the same."""
         kind = type(self)
         if kind._measurement is None:
-            kind._measurement = device.measure(self.make_architecture(), self.plan)
+            kind._measurement = device.take(self.make_architecture(), self.plan)
         return kind._measurement
 
     def test_samples_are_positive_finite_and_as_many_as_asked_for(self, measurement: Measurement) -> None:
@@ -166,10 +175,10 @@ class DeviceContract:
 
     def test_the_interval_holds_the_median(self, measurement: Measurement) -> None:
         """Both ends or none, around the median of what is kept."""
-        assert measurement.median_s is not None
+        assert measurement.latency_s is not None
         assert (measurement.low_s is None) == (measurement.high_s is None)
         if measurement.low_s is not None and measurement.high_s is not None:
-            assert 0 < measurement.low_s <= measurement.median_s <= measurement.high_s
+            assert 0 < measurement.low_s <= measurement.latency_s <= measurement.high_s
 
     def test_the_verdict_is_one_of_the_list_and_gives_its_reasons(self, measurement: Measurement) -> None:
         """A verdict of `ok` has no reason, every other has one."""
@@ -184,6 +193,7 @@ class DeviceContract:
         assert measurement.plan == self.plan
         assert measurement.host["software"]
         assert measurement.started_at
+        assert len(measurement.process_medians_s) <= 1, "`take` starts one process; levels add up several"
         for record in (measurement.settings, measurement.host, measurement.noise):
             assert json.loads(json.dumps(record)) == record
 
@@ -196,13 +206,52 @@ class DeviceContract:
     ) -> None:
         """One candidate's failure becomes its row; afterwards equal seeds give equal outputs."""
         with pytest.raises(CandidateError):
-            device.measure(self.make_broken_architecture(), self.plan)
+            device.take(self.make_broken_architecture(), self.plan)
 
-        assert device.measure(self.make_architecture(), self.plan).output_hash == measurement.output_hash
+        assert device.take(self.make_architecture(), self.plan).output_hash == measurement.output_hash
+
+    def test_turns_are_served_in_the_order_asked_for(self, device: Device) -> None:
+        """Rounds of any length, a network twice in a row or not at all, until None; then host and noise."""
+        rounds = [[0, 1], [1, 0, 0, 1], [1]]
+        seen: list[Sequence[Turn]] = []
+
+        def steer(turns: Sequence[Turn]) -> Sequence[int] | None:
+            seen.append(tuple(turns))
+            return rounds[len(seen) - 1] if len(seen) <= len(rounds) else None
+
+        answer = device.take_turns([self.make_architecture(), self.make_second_architecture()], self.plan, steer)
+
+        assert [[turn.side for turn in turns] for turns in seen] == [[], *rounds]
+        for turn in (turn for turns in seen for turn in turns):
+            assert turn.seconds
+            assert turn.inferences >= len(turn.seconds)
+            assert all(math.isfinite(value) and value > 0 for value in turn.seconds)
+        assert answer["host"]["software"]
+        assert json.loads(json.dumps(answer["noise"])) == answer["noise"]
+
+    def test_a_broken_network_among_several_is_an_error_of_its_own(self, device: Device) -> None:
+        """No round begins, since nothing could be compared."""
+        with pytest.raises(CandidateError):
+            device.take_turns(
+                [self.make_architecture(), self.make_broken_architecture()], self.plan, self._no_round_begins
+            )
+
+    def test_the_fingerprint_is_json_and_does_not_change(self, device: Device, measurement: Measurement) -> None:
+        """Measurements are found again by it, by any process that asks: what changes by itself must not be in it."""
+        fingerprint = json.dumps(device.fingerprint(), sort_keys=True, allow_nan=False)
+
+        with self.make_device() as other:
+            assert json.dumps(other.fingerprint(), sort_keys=True, allow_nan=False) == fingerprint
+        assert json.loads(fingerprint)
+
+    def test_energy_has_a_source_or_is_not_measured(self, device: Device, measurement: Measurement) -> None:
+        """The source is a name, and nothing is measured that was not asked for."""
+        assert device.energy_source is None or device.energy_source
+        assert self.plan.energy or measurement.energy_j is None
 
     def test_the_batch_of_the_plan_is_what_runs(self, device: Device, measurement: Measurement) -> None:
         """Another batch is another output."""
-        single = device.measure(self.make_architecture(), replace(self.plan, batch=1))
+        single = device.take(self.make_architecture(), replace(self.plan, batch=1))
 
         assert single.plan.batch == 1
         assert measurement.output_hash is None or single.output_hash != measurement.output_hash

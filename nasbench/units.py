@@ -9,6 +9,7 @@ from nasbench.errors import DefinitionError
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _COUNTS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
+_JOULES = {"nJ": 1e-9, "uJ": 1e-6, "mJ": 1e-3, "J": 1.0, "kJ": 1e3}
 _BYTES = {"": 1.0, "B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 
@@ -25,6 +26,11 @@ def parse_count(text: str) -> float:
 def parse_bytes(text: str) -> float:
     """Read an amount of memory such as `64MiB` or `1.5GB`, in bytes."""
     return _parse(text, _BYTES, "an amount of memory", "64MiB, 500MB or 1.5GiB")
+
+
+def parse_joules(text: str) -> float:
+    """Read an energy such as `5mJ` or `1.5J`, in joules; a bare number has no unit and is refused."""
+    return _parse(text, _JOULES, "an energy", "500uJ, 5mJ or 1.5J")
 
 
 def parse_share(text: str) -> float:
@@ -85,6 +91,16 @@ def format_bytes(count: float | None) -> str:
         if abs(count) >= scale:
             return f"{_digits(count / scale)} {unit}"
     return f"{count:g} B"
+
+
+def format_joules(joules: float | None) -> str:
+    """Show an energy with three digits and a fitting unit."""
+    if joules is None or math.isnan(joules):
+        return "-"
+    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6)):
+        if abs(joules) >= scale:
+            return f"{_digits(joules / scale)} {unit}"
+    return f"{_digits(joules / 1e-9)} nJ"
 
 
 def format_percent(share: float | None) -> str:

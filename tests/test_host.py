@@ -7,6 +7,7 @@ import pytest
 from nasbench.host import (
     available_cpus,
     choose_cores,
+    counted_between,
     frequency_reader,
     git_state,
     host_record,
@@ -153,6 +154,62 @@ def test_counters_are_read_and_the_absent_are_none(tmp_path):
     assert (counters.steal_s, counters.thermal_events) == (2.0, 4)
     bare = read_counters([1], tmp_path / "nowhere")
     assert (bare.pressure_us, bare.waiting_s, bare.steal_s, bare.throttled_us, bare.thermal_events) == (None,) * 5
+
+
+QUIET = {
+    "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n",
+    "proc/stat": "cpu1 1 1 1 1 1 1 1 200 0 0\n",
+    "proc/self/task/7/schedstat": "1000 2000000000 3\n",
+    "proc/self/cgroup": "0::/\n",
+    "sys/fs/cgroup/cpu.stat": "throttled_usec 77\n",
+    "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "4\n",
+}
+COUNTED = ("pressure_us", "waiting_s", "steal_s", "throttled_us", "thermal_events")
+
+
+def changes(root, later):
+    """Give what is counted on a machine between `QUIET` and these files."""
+    write(root, QUIET)
+    before = read_counters([1], root)
+    write(root, later)
+    between = counted_between(before, read_counters([1], root))
+    return [between[name] for name in COUNTED]
+
+
+def test_what_is_counted_is_the_difference_of_two_moments(tmp_path):
+    later = {
+        "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500\n",
+        "proc/stat": "cpu1 1 1 1 1 1 1 1 300 0 0\n",
+        "proc/self/task/7/schedstat": "1000 2500000000 3\n",
+        "sys/fs/cgroup/cpu.stat": "throttled_usec 78\n",
+        "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "6\n",
+    }
+
+    assert changes(tmp_path, later) == [500, 0.5, 1.0, 1, 2]
+
+
+def test_counters_that_stand_still_counted_nothing(tmp_path):
+    assert changes(tmp_path, {}) == [0, 0, 0, 0, 0]
+
+
+def test_counters_that_wrapped_or_were_reset_are_not_known(tmp_path):
+    later = {
+        "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=3\n",
+        "proc/stat": "cpu1 1 1 1 1 1 1 1 0 0 0\n",
+        "proc/self/task/7/schedstat": "1000 5 3\n",
+        "sys/fs/cgroup/cpu.stat": "throttled_usec 0\n",
+        "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "0\n",
+    }
+
+    assert changes(tmp_path, later) == [None] * 5
+
+
+def test_counters_that_vanish_meanwhile_are_not_known(tmp_path):
+    write(tmp_path, QUIET)
+    before = read_counters([1], tmp_path)
+
+    between = counted_between(before, read_counters([1], tmp_path / "nowhere"))
+    assert [between[name] for name in COUNTED] == [None] * 5
 
 
 def test_frequencies_are_read_again_each_time(tmp_path):

@@ -1,28 +1,53 @@
-"""The contract of a device: one network in, one measurement out."""
+"""The contract of a device: a network in, what one measuring process found out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Inferences of one network, one after the other, in a process that holds several.
+
+    Before the first timed one an inference ran that is not timed, so that caches hold this network and not the one
+    before it; with cold caches there is none. `kept` is false when the process did not have its cores meanwhile.
+    `inferences` counts all of the turn: each of `seconds` is the mean over as many as make a sample, and the untimed
+    one counts too.
+    """
+
+    side: int
+    seconds: tuple[float, ...]
+    kept: bool
+    inferences: int
+
+
+Steer = Callable[[Sequence[Turn]], Sequence[int] | None]
+"""Called with the turns of the last round, none at first; gives the networks of the next round by number, in the order
+to run, or None to end."""
+
+
 class Device(ABC):
     """Something that latency is measured on. `nasbench.testing.DeviceContract` proves an implementation.
 
-    A device is opened before the first measurement and closed after the last one, as a context manager.
+    A device is opened before the first measurement and closed after the last one, as a context manager. Levels,
+    comparisons and races are built on `take` and `take_turns`, in `nasbench.measure`, and are the same for all devices.
     """
 
     spec: DeviceSpec
 
     @abstractmethod
-    def measure(self, architecture: Architecture, plan: TimingPlan) -> Measurement:
-        """Time one network on this device.
+    def take(self, architecture: Architecture, plan: TimingPlan) -> Measurement:
+        """Time one network in one fresh process, once, whatever the verdict.
 
-        The search calls this once per new architecture, never twice at a time for one device. Inputs are
-        (batch, channels, height, width), drawn from the plan's seed; their values do not matter, their shape does.
+        Never called twice at a time for one device. Inputs are (batch, channels, height, width), drawn from the plan's
+        seed; their values do not matter, their shape does.
 
         Returns:
             Every sample in seconds, in the order taken, warm-ups apart, and a verdict.
@@ -31,6 +56,33 @@ class Device(ABC):
             CandidateError: this network failed; its subclass says how. The device goes on.
             DeviceError: the device is gone; the caller should not try it again.
         """
+
+    @abstractmethod
+    def take_turns(self, architectures: Sequence[Architecture], plan: TimingPlan, steer: Steer) -> Mapping[str, Any]:
+        """Hold several networks in one fresh process and time them in turns, as `steer` says.
+
+        Each is built, checked and warmed up before the first round. The first of `architectures` is built first.
+
+        Returns:
+            `host` and `noise` of the process, as in a measurement, and `reasons`: a sentence for every gate that says
+            that the process was disturbed.
+
+        Raises:
+            CandidateError: one of them failed; its `side` and the text say which, if that is known.
+            DeviceError: the device is gone.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Give what a latency depends on besides network, definition and plan: the machine and the software's versions.
+
+        Latencies compare only under equal fingerprints. It holds nothing that changes by itself.
+        """
+
+    @property
+    def energy_source(self) -> str | None:
+        """Say where the energy of an inference can be read here, such as `RAPL package-0`; None for nowhere."""
+        return None
 
     @property
     def cpus(self) -> tuple[int, ...]:

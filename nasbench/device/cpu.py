@@ -2,57 +2,49 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nasbench
-from nasbench.device.base import Device
-from nasbench.device.verdict import Verdict, judge
-from nasbench.errors import DeviceError
-from nasbench.host import available_cpus, choose_cores, git_state
+from nasbench.device.base import Device, Steer
+from nasbench.device.energy import PASS_LIMIT_S, NoMeter, find_rapl
+from nasbench.device.graphs import EAGER, Graph, Graphs, shared_graphs
+from nasbench.device.loading import TINY
+from nasbench.device.turns import hold_turns, name_side
+from nasbench.device.verdict import Verdict, judge, judge_noise
+from nasbench.errors import CandidateError, DeviceError
+from nasbench.host import available_cpus, choose_cores, git_state, host_record, library_environment
 from nasbench.isolation import Worker
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
+from nasbench.runtime.base import check_runtime, find_runtime
 from nasbench.space.architecture import Architecture
 
 TASK = "nasbench.device.measuring:measure"
+TURNS_TASK = "nasbench.device.turns:take_turns"
 
 _MARGIN_S = 30.0
 """What a phase gets above what its plan says: one slow inference may begin just before a cap."""
 
-_BACK_OFFS_S = {"screen": (1.0,)}
-_PATIENT_BACK_OFFS_S = (1.0, 2.0, 4.0)
-
 
 class CpuDevice(Device):
-    """Times a network on whole cores of this machine, one fresh process a try.
+    """Times a network on whole cores of this machine, in a fresh process each time."""
 
-    A try whose verdict is not ok is repeated after a pause: once at the level `screen`, three times above, or as often
-    as `back_offs_s` says where that is given. Of all tries
-    the first that is ok is kept, or else the one with the largest share of undisturbed samples and, among equals, the
-    narrowest interval; `noise["tries"]` tells of each.
-    """
-
-    def __init__(
-        self,
-        spec: DeviceSpec,
-        *,
-        back_offs_s: Sequence[float] | None = None,
-        pause: Callable[[float], object] = time.sleep,
-        task: str = TASK,
-    ) -> None:
+    def __init__(self, spec: DeviceSpec, *, task: str = TASK, turns_task: str = TURNS_TASK) -> None:
         self.spec = spec
-        self._back_offs_s = back_offs_s
-        self._pause = pause
         self._task = task
+        self._turns_task = turns_task
+        self._kind = find_runtime(spec.runtime)
         self._cores = choose_cores(spec.threads)
         self._git: dict[str, Any] | None = None
+        self._graphs: Graphs | None = None
+        self._open = ExitStack()
 
     def open(self) -> None:
-        """Check that there are as many cores as the device has threads.
+        """Check that there are as many cores as the device has threads; nothing is started.
 
         Raises:
             DeviceError: there are not.
@@ -64,44 +56,119 @@ class CpuDevice(Device):
             )
         self._git = git_state(Path(nasbench.__file__).parent)
 
+    def close(self) -> None:
+        """Let go of the exported graphs."""
+        self._graphs = None
+        self._open.close()
+
     @property
     def cpus(self) -> tuple[int, ...]:
         """Give the logical cores of the physical ones that are measured on, siblings included."""
         allowed = set(available_cpus())
         return tuple(sorted(cpu for core in self._cores for cpu in core.siblings if cpu in allowed))
 
-    def measure(self, architecture: Architecture, plan: TimingPlan) -> Measurement:
-        """Time one network; raises as the contract says, and at the first failure of the network without a repeat."""
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        tries: list[tuple[dict[str, Any], Verdict]] = []
-        back_offs_s = self._back_offs_s
-        if back_offs_s is None:
-            back_offs_s = _BACK_OFFS_S.get(plan.level, _PATIENT_BACK_OFFS_S)
-        for pause_s in (0.0, *back_offs_s):
-            if pause_s:
-                self._pause(pause_s)
-            answer = self._try(architecture, plan)
-            tries.append((answer, judge(answer, plan, self.spec.threads)))
-            if tries[-1][1].word == "ok":
-                break
-        answer, verdict = min(tries, key=_rank)
-        return self._record(architecture, plan, answer, verdict, [_summary(*one) for one in tries], started_at)
+    @property
+    def energy_source(self) -> str | None:
+        """Name the energy counters of the packages that are measured on; None where there are none to read."""
+        meter = find_rapl(core.cpu for core in self._cores)
+        return None if isinstance(meter, NoMeter) else meter.source
 
-    def _try(self, architecture: Architecture, plan: TimingPlan) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
+        """Give the machine, the cores, what the libraries are told, and the versions of what the runtime rests on.
+
+        Raises:
+            BuildError: a package of the runtime is not installed; the text says how to.
+        """
+        return {
+            **host_record(),
+            "cpus": [core.cpu for core in self._cores],
+            "environment": library_environment(),
+            "software": {"nasbench": nasbench.__version__, **self._kind.versions()},
+        }
+
+    def take(self, architecture: Architecture, plan: TimingPlan) -> Measurement:
+        """Time one network in a fresh process; raises as the contract says, and DefinitionError for a wrong dtype."""
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        request, graphs = self.request([architecture], plan)
+        with self._worker(self._task) as worker:
+            answer = worker.call(request, limits_s=phase_limits_s(plan, self._kind.build_limit_s))
+        verdict = judge(answer, plan, self.spec.threads)
+        return self._record(architecture, plan, answer, verdict, started_at, graphs[0])
+
+    def take_turns(self, architectures: Sequence[Architecture], plan: TimingPlan, steer: Steer) -> dict[str, Any]:
+        """Hold several networks in one process and time them in turns; raises as the contract says."""
+        answer = self._hold_turns(architectures, plan, steer)
+        return {
+            "host": {**answer["host"], "git": self._git},
+            "noise": answer["noise"],
+            "reasons": [*judge_noise(answer["noise"], self.spec.threads).reasons, *unsettled(answer["settled"], plan)],
+        }
+
+    def _hold_turns(self, architectures: Sequence[Architecture], plan: TimingPlan, steer: Steer) -> dict[str, Any]:
+        """Give what the measuring process returned, not yet judged."""
+        sides, held = [], []
+        for side, architecture in enumerate(architectures):
+            try:
+                request, graphs = self.request([architecture], plan)
+            except CandidateError as error:
+                raise name_side(error, side, len(architectures)) from error
+            sides += request["sides"]
+            held += graphs  # their files last until the process has ended
+        with self._worker(self._turns_task) as worker:
+            limits_s = phase_limits_s(plan, self._kind.build_limit_s)
+            return hold_turns(worker, {**request, "sides": sides}, limits_s, steer)
+
+    def request(
+        self, architectures: Sequence[Architecture], plan: TimingPlan
+    ) -> tuple[dict[str, Any], list[Graph | None]]:
+        """Give what the measuring process is asked, one of `sides` for each network, its graph exported if need be.
+
+        The graphs, in the same order, are to be held until that process has ended: their files last as long. The last
+        one is that of a tiny network, which every process runs first.
+
+        Raises:
+            DefinitionError: the runtime does not compute in the plan's number format.
+            CandidateError: a network cannot be exported.
+        """
+        check_runtime(self.spec.backend, self.spec.runtime, plan.dtype)
+        if self._graphs:
+            self._graphs.trim()
+        networks = (*architectures, TINY)
+        graphs = [self._find_graph(architecture, plan) for architecture in networks]
+        tolerance = self._kind.tolerance(plan.dtype)
+        *sides, tiny = [
+            {
+                "architecture": architecture.as_dict(),
+                "graph": graph.path if graph else None,
+                "reference": graph.reference if graph else None,
+                "tolerance": tolerance,
+            }
+            for architecture, graph in zip(networks, graphs, strict=True)
+        ]
         request = {
-            "architecture": architecture.as_dict(),
+            "sides": sides,
+            "tiny": {**tiny, "reference": None, "tolerance": None},
             "plan": asdict(plan),
             "runtime": self.spec.runtime,
             "threads": self.spec.threads,
             "cpus": [core.cpu for core in self._cores],
         }
-        with Worker(
-            self._task,
+        return request, graphs
+
+    def _find_graph(self, architecture: Architecture, plan: TimingPlan) -> Graph | None:
+        if self._kind.takes != "onnx":
+            return None
+        if self._graphs is None:
+            self._graphs = self._open.enter_context(shared_graphs(self.spec.memory_limit_bytes))
+        return self._graphs.find(architecture, plan, self.spec.runtime)
+
+    def _worker(self, task: str) -> AbstractContextManager[Worker]:
+        return Worker(
+            task,
             threads=self.spec.threads,
             cpus=[core.cpu for core in self._cores],
             memory_limit_bytes=self.spec.memory_limit_bytes,
-        ) as worker:
-            return worker.call(request, limits_s=phase_limits_s(plan))
+        )
 
     def _record(
         self,
@@ -109,10 +176,10 @@ class CpuDevice(Device):
         plan: TimingPlan,
         answer: Mapping[str, Any],
         verdict: Verdict,
-        tries: Sequence[Mapping[str, Any]],
         started_at: str,
+        graph: Graph | None,
     ) -> Measurement:
-        series = answer["series"]
+        series, energy = answer["series"], answer["energy"] or {}
         return Measurement(
             architecture=architecture.digest,
             device=self.spec.name,
@@ -130,6 +197,7 @@ class CpuDevice(Device):
             stop=series["stop"],
             peak_memory_bytes=answer["peak_memory_bytes"],
             output_hash=answer["output_hash"],
+            output_error=answer["output_error"],
             settings={
                 "runtime": self.spec.runtime,
                 "threads": self.spec.threads,
@@ -137,43 +205,55 @@ class CpuDevice(Device):
                 "inner_loops": answer["inner_loops"],
                 "memory_method": answer["memory_method"],
                 "environment": answer["environment"],
+                **self._agreement(plan, answer["output_error"], graph),
             },
             host={**answer["host"], "git": self._git},
-            noise={**answer["noise"], **_shares(series), "tries": list(tries)},
+            noise={**answer["noise"], **_shares(series)},
             started_at=started_at,
+            energy_j=energy.get("energy_j"),
+            idle_power_w=energy.get("idle_power_w"),
+            energy_source=energy.get("source"),
         )
 
+    def _agreement(self, plan: TimingPlan, error: float | None, graph: Graph | None) -> dict[str, Any]:
+        """Say what the output was compared to and whether it agrees; beyond the tolerance only int8 comes this far."""
+        tolerance = self._kind.tolerances[plan.dtype]
+        agrees = None if error is None else error <= tolerance
+        compared_to = (graph.compared_to if graph else EAGER) if error is not None else None
+        return {
+            "dtype": plan.dtype,
+            "output_compared_to": compared_to,
+            "output_tolerance": tolerance,
+            "output_agrees": agrees,
+            "output_reason": f"{error:.2g} away from {compared_to}; {tolerance:g} is agreement"
+            if agrees is False
+            else None,
+            "quantization": dict(graph.quantization) if graph and graph.quantization else None,
+        }
 
-def phase_limits_s(plan: TimingPlan) -> dict[str, float]:
+
+def phase_limits_s(plan: TimingPlan, build_limit_s: float = 30.0) -> dict[str, float]:
     """Give the time limit of every phase of `nasbench.device.measuring`."""
     return {
         "start": 60.0,
-        "build": 30.0,
+        "build": build_limit_s,
         "first_call": 30.0,
         "warmup": plan.max_warmup_s + _MARGIN_S,
         "timed": plan.max_sampling_s + _MARGIN_S,
         "memory": 30.0,
+        "energy": PASS_LIMIT_S,
+        "agreement": 60.0,  # torch builds the network once more and calls it once, in eager whatever the runtime
     }
+
+
+def unsettled(settled: Sequence[bool], plan: TimingPlan) -> list[str]:
+    """Give a sentence for each of several networks that was not settled when the turns began."""
+    return [
+        f"network {side + 1} was still changing after {plan.max_warmup_s:g} s of warm-up"
+        for side, calm in enumerate(settled)
+        if not calm
+    ]
 
 
 def _shares(series: Mapping[str, Any]) -> dict[str, Any]:
     return {name: series[name] for name in ("cpu_share", "kept_share", "gate_failed")}
-
-
-def _rank(one: tuple[Mapping[str, Any], Verdict]) -> tuple[bool, float, float]:
-    """Order tries, the best first."""
-    series = one[0]["series"]
-    width = float("inf") if series["low_s"] is None else series["high_s"] - series["low_s"]
-    return one[1].word != "ok", -series["kept_share"], width
-
-
-def _summary(answer: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
-    series = answer["series"]
-    return {
-        "low_s": series["low_s"],
-        "high_s": series["high_s"],
-        "samples": len(series["seconds"]),
-        "kept_share": series["kept_share"],
-        "verdict": verdict.word,
-        "reasons": list(verdict.reasons),
-    }

@@ -9,12 +9,15 @@ from nasbench.device.base import Device
 from nasbench.errors import DefinitionError
 from nasbench.records import DeviceSpec
 from nasbench.registry import Registry
-from nasbench.runtime.base import RUNTIMES
+from nasbench.runtime.base import RUNTIMES, check_runtime
 from nasbench.units import parse_bytes
 
-BACKENDS = Registry("device backend", {"cpu": "nasbench.device.cpu:CpuDevice"})
+BACKENDS = Registry(
+    "device backend", {"cpu": "nasbench.device.cpu:CpuDevice", "cuda": "nasbench.device.cuda:CudaDevice"}
+)
 
 _SCHEMA = 1
+_DTYPES = tuple(dict.fromkeys(dtype for kind in RUNTIMES.values() for dtype in kind.dtypes))
 
 
 def find_device(name_or_path: str) -> Found:
@@ -35,20 +38,30 @@ def read_device(path: Path) -> DeviceSpec:
     """Read one device file; raises as `load_device`."""
     root = read_definition(path)
     keys = root.mapping(
-        required=("schema", "name", "about", "backend"), optional=("runtime", "threads", "memory_limit")
+        required=("schema", "name", "about", "backend"),
+        optional=("runtime", "threads", "memory_limit", "dtype", "index"),
     )
     if keys["schema"].integer(1) != _SCHEMA:
         raise keys["schema"].error(f"is {keys['schema'].value}; this version of nasbench reads schema {_SCHEMA}")
     if keys["name"].text() != path.stem:
         raise keys["name"].error(f"is {keys['name'].describe()}; it must be the file's name, {path.stem!r}")
     keys["about"].text()
-    return DeviceSpec(
+    spec = DeviceSpec(
         name=keys["name"].text(),
         backend=keys["backend"].word(BACKENDS),
         runtime=keys["runtime"].word(RUNTIMES) if "runtime" in keys else "eager",
         threads=keys["threads"].integer(1, 1024) if "threads" in keys else 1,
         memory_limit_bytes=_memory(keys["memory_limit"]) if "memory_limit" in keys else 4 << 30,
+        dtype=keys["dtype"].word(_DTYPES) if "dtype" in keys else "fp32",
+        index=keys["index"].integer(0, 1023) if "index" in keys else 0,
     )
+    if spec.index and spec.backend == "cpu":
+        raise keys["index"].error("is given to the backend cpu, of which a machine has one; it numbers GPUs")
+    try:
+        check_runtime(spec.backend, spec.runtime, spec.dtype)
+    except DefinitionError as error:
+        raise (keys.get("dtype") or keys.get("runtime") or root).error(f"does not fit: {error}") from None
+    return spec
 
 
 def _memory(node: Node) -> int:

@@ -15,8 +15,9 @@ import math
 import statistics
 import time
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
 
@@ -24,6 +25,10 @@ from nasbench.errors import MeasurementError
 from nasbench.records import TimingPlan
 
 Run = Callable[[], object]
+
+BeforeEach = Callable[[], object] | None
+"""Called before every sample, outside of it, such as to empty the caches. An inference is then a sample of its own,
+however short, since a second one would find what the first left."""
 
 SHORTEST_SAMPLE_S = 1e-3
 """Below this an inference is timed in a loop: the clock's own 0.1 us and its jitter would show."""
@@ -38,7 +43,12 @@ PARALLEL_GATE = 0.90
 """With several threads, some sleep in the serial parts of a network, so no share of the cores can be demanded. A block
 is masked when it got less than this of what the best quarter of the blocks got."""
 
-_WINDOW = 20
+_LONGEST_WINDOW = 20
+_SHORTEST_WINDOW = 5
+_WINDOW_S = 0.5
+"""A window of the warm-up has 20 samples, and fewer where those would take longer than this: a slow network is as warm
+after ten inferences as a fast one after forty."""
+
 _WINDOW_AGREEMENT = 0.02
 _LOOK_GROWTH = 1.25
 _PLATEAU_LOOKS = 4
@@ -67,7 +77,7 @@ REAL_CLOCKS = Clocks()
 class WarmUp:
     """Seconds of every warm-up sample, in order; the first `min_warmup` are single inferences, the rest as timed.
 
-    `settled` is false when the cap came before two windows agreed.
+    `settled` is false when the cap came before two windows agreed, and the halves of the whole do not agree either.
     """
 
     seconds: tuple[float, ...]
@@ -106,25 +116,41 @@ class Series:
         return (self.high_s - self.low_s) / 2 / self.median_s
 
 
-def warm_up(run: Run, plan: TimingPlan, clocks: Clocks = REAL_CLOCKS) -> WarmUp:
-    """Call until the plan's least count and time are done and two windows of 20 samples agree within 2 %.
+def warm_up(run: Run, plan: TimingPlan, clocks: Clocks = REAL_CLOCKS, before_each: BeforeEach = None) -> WarmUp:
+    """Call until the plan's least count and time are done and two windows of 5 to 20 samples agree within 2 %.
+
+    The cap also ends the least count, though not before two calls. A network too slow for two windows is settled when
+    the two halves of all calls but the first agree; that takes five calls, so one of 2.5 s or slower never is with a
+    cap of 10 s.
 
     Raises:
         MeasurementError: the clock ran backwards or stood still.
     """
     began = clocks.wall()
-    seconds = [_time(run, 1, clocks.wall) for _ in range(max(2, plan.min_warmup))]
+
+    def elapsed_s() -> float:
+        return (clocks.wall() - began) / 1e9
+
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) < plan.min_warmup and elapsed_s() < plan.max_warmup_s):
+        seconds.append(_time(run, 1, clocks.wall, before_each))
     first = len(seconds)
-    inner = _inner_loops(run, statistics.median(seconds[1:]), clocks.wall)
-    while (elapsed := (clocks.wall() - began) / 1e9) < plan.max_warmup_s:
+    inner = 1 if before_each else _inner_loops(run, statistics.median(seconds[1:]), clocks.wall)
+    wanted = math.ceil(_WINDOW_S / (statistics.median(seconds[1:]) * inner))
+    window = max(_SHORTEST_WINDOW, min(_LONGEST_WINDOW, wanted))
+    while (elapsed := elapsed_s()) < plan.max_warmup_s:
         count = len(seconds) - first
-        if elapsed >= plan.min_warmup_s and count >= 2 * _WINDOW and count % _WINDOW == 0:
-            before = statistics.median(seconds[-2 * _WINDOW : -_WINDOW])
-            now = statistics.median(seconds[-_WINDOW:])
-            if abs(now / before - 1) <= _WINDOW_AGREEMENT:
-                return WarmUp(tuple(seconds), inner, settled=True)
-        seconds.append(_time(run, inner, clocks.wall))
-    return WarmUp(tuple(seconds), inner, settled=False)
+        due = elapsed >= plan.min_warmup_s and count >= 2 * window and count % window == 0
+        if due and _halves_agree(seconds[-2 * window :]):
+            return WarmUp(tuple(seconds), inner, settled=True)
+        seconds.append(_time(run, inner, clocks.wall, before_each))
+    return WarmUp(tuple(seconds), inner, settled=len(seconds) >= 5 and _halves_agree(seconds[1:]))
+
+
+def _halves_agree(seconds: Sequence[float]) -> bool:
+    middle = len(seconds) // 2
+    change = statistics.median(seconds[middle:]) / statistics.median(seconds[:middle]) - 1
+    return abs(change) <= _WINDOW_AGREEMENT
 
 
 def sample(
@@ -134,6 +160,7 @@ def sample(
     threads: int,
     clocks: Clocks = REAL_CLOCKS,
     between: Callable[[], object] = lambda: None,
+    before_each: BeforeEach = None,
 ) -> Series:
     """Time `run` until the stop rule is met.
 
@@ -143,37 +170,49 @@ def sample(
         MeasurementError: the clock ran backwards or stood still.
     """
     samples = array("q", bytes(8 * plan.max_samples))
-    typical_s = max(1e-9, _time(run, inner_loops, clocks.wall) * inner_loops)
+    typical_s = max(1e-9, _time(run, inner_loops, clocks.wall, before_each) * inner_loops)
     per_block = max(1, min(plan.min_samples, math.ceil(GATE_BLOCK_S / typical_s)))
     blocks: list[Block] = []
     halfwidths: list[float] = []
     count = 0
     look = plan.min_samples
     stop = ""
-    gc.collect()
-    gc.freeze()
-    enabled = gc.isenabled()
-    gc.disable()
-    began = clocks.wall()
-    try:
+    with without_collector():
+        began = clocks.wall()
         while not stop:
             end = min(count + per_block, look, plan.max_samples)
-            blocks.append(_fill(samples, count, end, run, inner_loops, clocks))
+            blocks.append(fill(samples, count, end, run, inner_loops, clocks, before_each))
             count = end
             between()
             elapsed_s = (clocks.wall() - began) / 1e9
             if count >= plan.max_samples or elapsed_s >= plan.max_sampling_s:
                 stop = "cap"
             if count >= look or stop:
-                look = max(look + 1, math.ceil(look * _LOOK_GROWTH))
+                look = next_look(look)
                 seconds = [value / 1e9 / inner_loops for value in samples[:count]]
-                decision = _decide(seconds, keep_mask(blocks, threads), plan, elapsed_s, halfwidths)
+                decision = decide(seconds, keep_mask(blocks, threads), plan, elapsed_s, halfwidths)
                 stop = decision if decision == "converged" else stop or decision
+    return _conclude(seconds, blocks, threads, plan, stop, elapsed_s)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep Python's garbage collector out of the samples."""
+    gc.collect()
+    gc.freeze()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if enabled:
             gc.enable()
         gc.unfreeze()
-    return _conclude(seconds, blocks, threads, plan, stop, elapsed_s)
+
+
+def next_look(look: int) -> int:
+    """Give the count of samples at which the stop rule is asked after it was asked at `look`."""
+    return max(look + 1, math.ceil(look * _LOOK_GROWTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +224,23 @@ class Block:
     cpu_ns: int
 
 
-def _fill(samples: array[int], start: int, end: int, run: Run, inner_loops: int, clocks: Clocks) -> Block:
+def fill(
+    samples: array[int],
+    start: int,
+    end: int,
+    run: Run,
+    inner_loops: int,
+    clocks: Clocks = REAL_CLOCKS,
+    before_each: BeforeEach = None,
+) -> Block:
+    """Time the samples from `start` to before `end`, in nanoseconds; raises MeasurementError when the clock fails."""
     wall = clocks.wall
     loops = range(inner_loops)
     cpu_began = clocks.cpu()
     block_began = wall()
     for index in range(start, end):
+        if before_each is not None:
+            before_each()
         began = wall()
         for _ in loops:
             run()
@@ -202,7 +252,9 @@ def _fill(samples: array[int], start: int, end: int, run: Run, inner_loops: int,
     return Block(end - start, wall_ns, cpu_ns)
 
 
-def _time(run: Run, inner_loops: int, wall: Callable[[], int]) -> float:
+def _time(run: Run, inner_loops: int, wall: Callable[[], int], before_each: BeforeEach = None) -> float:
+    if before_each is not None:
+        before_each()
     began = wall()
     for _ in range(inner_loops):
         run()
@@ -228,7 +280,7 @@ def keep_mask(blocks: Sequence[Block], threads: int) -> list[bool]:
     return [share >= least for block, share in zip(blocks, shares, strict=True) for _ in range(block.count)]
 
 
-def _decide(
+def decide(
     seconds: Sequence[float], kept: Sequence[bool], plan: TimingPlan, elapsed_s: float, halfwidths: list[float]
 ) -> str:
     """Give `converged`, `plateau`, or "" to go on; notes the half-width of this look in `halfwidths`."""
@@ -251,22 +303,38 @@ def _decide(
 def _conclude(
     seconds: Sequence[float], blocks: Sequence[Block], threads: int, plan: TimingPlan, stop: str, elapsed_s: float
 ) -> Series:
-    kept = keep_mask(blocks, threads)
-    kept_share = sum(kept) / len(kept)
-    gate_failed = kept_share < 0.5 and sum(kept) < plan.min_samples
-    if gate_failed:
-        kept = [True] * len(kept)
-    interval = median_interval(_select(seconds, kept))
     return Series(
         seconds=tuple(seconds),
-        kept=tuple(kept),
-        low_s=interval[0] if interval else None,
-        high_s=interval[1] if interval else None,
+        **asdict(conclude_mask(seconds, keep_mask(blocks, threads), plan)),
         stop=stop,
         cpu_share=sum(block.cpu_ns for block in blocks) / sum(block.wall_ns for block in blocks),
+        elapsed_s=elapsed_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Which samples count, and the interval of their median: fields of a Series, under the same names."""
+
+    kept: tuple[bool, ...]
+    low_s: float | None
+    high_s: float | None
+    kept_share: float
+    gate_failed: bool
+
+
+def conclude_mask(seconds: Sequence[float], kept: Sequence[bool], plan: TimingPlan) -> Mask:
+    """Apply a gate: keep what it kept, or everything where that is less than half and too few to go by."""
+    kept_share = sum(kept) / len(kept)
+    gate_failed = kept_share < 0.5 and sum(kept) < plan.min_samples
+    mask = (True,) * len(kept) if gate_failed else tuple(kept)
+    interval = median_interval(_select(seconds, mask))
+    return Mask(
+        kept=mask,
+        low_s=interval[0] if interval else None,
+        high_s=interval[1] if interval else None,
         kept_share=kept_share,
         gate_failed=gate_failed,
-        elapsed_s=elapsed_s,
     )
 
 

@@ -48,16 +48,26 @@ def judge(answer: Mapping[str, Any], plan: TimingPlan, threads: int = 1) -> Verd
     noisy = list(_disturbance(answer["noise"], threads)) + list(_scatter(series, plan))
     if not answer["settled"]:
         noisy.append(f"still changing after {plan.max_warmup_s:g} s of warm-up")
+    return _worded(throttled, noisy)
+
+
+def judge_noise(noise: Mapping[str, Any], threads: int = 1) -> Verdict:
+    """Judge what the machine did while a process timed, whatever it timed."""
+    throttled, noisy = list(_throttling(noise)), list(_disturbance(noise, threads))
+    return _worded(throttled, noisy)
+
+
+def _worded(throttled: list[str], noisy: list[str]) -> Verdict:
     return Verdict("throttled" if throttled else "noisy" if noisy else "ok", tuple(throttled + noisy))
 
 
 def _throttling(noise: Mapping[str, Any]) -> Sequence[str]:
     found = []
-    if noise["throttled_us"]:
-        found.append(f"the group's CPU quota held it back for {noise['throttled_us'] / 1000:.0f} ms")
-    if noise["thermal_events"]:
-        found.append(f"{noise['thermal_events']} thermal throttling events")
-    frequencies = noise["frequencies_hz"]
+    if (throttled_us := _counted(noise, "throttled_us")) > 0:
+        found.append(f"the group's CPU quota held it back for {throttled_us / 1000:.0f} ms")
+    if (events := _counted(noise, "thermal_events")) > 0:
+        found.append(f"{events} thermal throttling events")
+    frequencies = [value for value in noise["frequencies_hz"] if value > 0]  # some drivers read 0 while a core sleeps
     if (quarter := len(frequencies) // 4) >= 1:
         change = statistics.fmean(frequencies[-quarter:]) / statistics.fmean(frequencies[:quarter]) - 1
         if abs(change) > FREQUENCY_LIMIT:
@@ -73,9 +83,18 @@ def _disturbance(noise: Mapping[str, Any], threads: int) -> Sequence[str]:
         ("waiting_s", 1.0 / threads, WAITING_LIMIT, "this process waited for a core in {:.1%} of the time"),
         ("steal_s", 1.0, STEAL_LIMIT, "the hypervisor took {:.1%} of the time"),
     ):
-        if noise[name] is not None and (share := noise[name] * scale / window_s) > limit:
+        if (share := _counted(noise, name) * scale / window_s) > limit:
             found.append(text.format(share))
     return found
+
+
+def _counted(noise: Mapping[str, Any], name: str) -> float:
+    """Give a counter's change; 0, which no gate objects to, for what the machine does not count.
+
+    A change below zero is no count either: the counter wrapped or was reset.
+    """
+    value: float | None = noise[name]
+    return 0 if value is None or value < 0 else value
 
 
 def _scatter(series: Mapping[str, Any], plan: TimingPlan) -> Sequence[str]:

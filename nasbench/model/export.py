@@ -7,11 +7,13 @@ import importlib.util
 import io
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import Network, build
@@ -65,7 +67,7 @@ def _flow(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def to_onnx(network: Network, path: Path, input_shape: tuple[int, int, int], batch: int = 1) -> None:
+def to_onnx(network: nn.Module, path: Path, input_shape: tuple[int, int, int], batch: int = 1) -> None:
     """Write a network as one ONNX file in evaluation mode, with the input `images` and the output `logits`.
 
     Shapes are fixed, the batch included, since runtimes plan better for known shapes. `deploy` the network before for
@@ -82,8 +84,8 @@ def to_onnx(network: Network, path: Path, input_shape: tuple[int, int, int], bat
     training = network.training
     images = torch.zeros((batch, *input_shape))
     try:
-        # the exporter talks on stdout, which is kept for answers
-        with contextlib.redirect_stdout(io.StringIO()):
+        # The exporter talks on stdout, which is kept for answers, and warns of what torch itself has deprecated.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             torch.onnx.export(
                 network.eval(),
                 (images,),
@@ -95,9 +97,9 @@ def to_onnx(network: Network, path: Path, input_shape: tuple[int, int, int], bat
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise NasbenchError(
-            f"torch cannot export this network to ONNX: {str(error).strip().splitlines()[0]}"
-        ) from error
+        cause = error.__cause__ or error  # the exporter's own text says which of its steps failed, the cause says why
+        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        raise NasbenchError(f"torch cannot export this network to ONNX: {reason}") from error
     finally:
         network.train(training)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from string import hexdigits
 from typing import Any
 
 from nasbench.errors import DefinitionError
@@ -47,6 +48,8 @@ SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= va
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 ACTIVATION = one_of("none", "relu", "relu6", "hswish", "silu", "gelu")
 GATE = one_of("sigmoid", "hard_sigmoid")
+TEXT = Rule("a text", lambda value: isinstance(value, str) and 1 <= len(value) <= 4096)
+SHA256 = Rule("64 hexadecimal digits", lambda v: isinstance(v, str) and len(v) == 64 and set(v) <= set(hexdigits))
 NB201_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NB201_OPERATION = one_of(*NB201_OPERATIONS)
 
@@ -189,12 +192,38 @@ KINDS: dict[str, Kind] = {
 }
 """Every kind by name. A new one is one entry here and one class in `nasbench.model.blocks`."""
 
+FOREIGN_KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _kind(
+            "onnx_file",
+            "a whole network from an ONNX file",
+            "the user's",
+            Option("path", TEXT, ""),
+            Option("sha256", SHA256, ""),
+            out="same",
+            strided=False,
+        ),
+        _kind(
+            "factory",
+            "a whole network from a Python function, package.module:function",
+            "the user's",
+            Option("target", TEXT, ""),
+            Option("sha256", SHA256, ""),
+            out="same",
+            strided=False,
+        ),
+    )
+}
+"""Networks that nasbench did not build, as one row each. `nasbench.model.foreign` makes them, and no definition can."""
+
 
 def find_kind(name: str) -> Kind:
     """Give a kind by name, or raise UnknownNameError."""
-    if name not in KINDS:
+    kind = KINDS.get(name) or FOREIGN_KINDS.get(name)
+    if kind is None:
         raise unknown_name("block", name, KINDS)
-    return KINDS[name]
+    return kind
 
 
 def make_block(

@@ -6,10 +6,11 @@ import torch
 
 from nasbench.device import measuring
 from nasbench.device.measuring import measure
+from nasbench.model import inference
 
 
 def crash(request, link):
-    measuring.warm_up = lambda run, plan: ctypes.string_at(0)
+    measuring.warm_up = lambda run, plan, before_each: ctypes.string_at(0)
     return measure(request, link)
 
 
@@ -26,8 +27,8 @@ def _with_output(request, link, change):
             self.calls += 1
             return change(self.network(images), self.calls)
 
-    deploy = measuring.deploy
-    measuring.deploy = lambda network: Changed(deploy(network))
+    deploy = inference.deploy
+    inference.deploy = lambda network: Changed(deploy(network))
     return measure(request, link)
 
 

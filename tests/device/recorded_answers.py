@@ -1,11 +1,9 @@
 """Measuring processes that answer what a test wants, without measuring."""
 
 import os
-import time
-from pathlib import Path
 
 
-def _answer(kept_share, median_s=0.01):
+def _answer(median_s=0.01, output_error=None, kept_share=1.0):
     return {
         "series": {
             "seconds": [median_s] * 60,
@@ -32,29 +30,27 @@ def _answer(kept_share, median_s=0.01):
         "first_call_s": 0.02,
         "build_s": 0.1,
         "output_hash": "0" * 16,
+        "output_error": output_error,
         "peak_memory_bytes": 1000,
         "memory_method": "test",
+        "energy": None,
         "environment": {},
-        "affinity": [0],
+        "affinity": sorted(os.sched_getaffinity(0)),
         "host": {},
     }
 
 
 def quiet(request, link):
-    return _answer(kept_share=1.0)
+    return _answer()
 
 
-def noisier_each_time(request, link):
-    # A fresh process cannot count; time can.
-    return _answer(kept_share=0.7 - time.monotonic() % 1e6 / 1e7)
+def noisy(request, link):
+    return _answer(kept_share=0.5)
 
 
-def quiet_from_the_second_time(request, link):
-    marker = Path(os.environ["QUIET_FROM_SECOND_TRY"])
-    tried = marker.exists()
-    marker.touch()
-    return _answer(kept_share=1.0 if tried else 0.5)
+def far_away(request, link):
+    return _answer(output_error=0.5)
 
 
 def zero_latency(request, link):
-    return _answer(kept_share=1.0, median_s=0.0)
+    return _answer(median_s=0.0)

@@ -11,6 +11,7 @@ from nasbench.device.load import find_device, load_device, open_device, read_dev
 from nasbench.errors import DefinitionError, DeviceError, UnknownNameError
 
 MINE = "schema: 1\nname: mine\nabout: My board\nbackend: cpu\nruntime: eager\nthreads: 2\nmemory_limit: 512MiB\n"
+ONNX = MINE.replace("runtime: eager", "runtime: onnx") + "dtype: int8\n"
 
 
 def write(folder, text=MINE, name="mine.yaml"):
@@ -35,6 +36,15 @@ def test_what_is_left_out_has_a_default(tmp_path):
     spec = read_device(write(tmp_path, "schema: 1\nname: mine\nabout: x\nbackend: cpu\n"))
 
     assert (spec.runtime, spec.threads, spec.memory_limit_bytes) == ("eager", 1, 4 << 30)
+    assert (spec.dtype, spec.index) == ("fp32", 0)
+
+
+def test_a_number_format_and_a_gpu_can_be_given(tmp_path):
+    assert read_device(write(tmp_path, ONNX)).dtype == "int8"
+
+    gpu = MINE.replace("backend: cpu", "backend: cuda").replace("eager", "cuda_graph") + "dtype: fp16\nindex: 3\n"
+    spec = read_device(write(tmp_path, gpu))
+    assert (spec.backend, spec.runtime, spec.dtype, spec.index) == ("cuda", "cuda_graph", "fp16", 3)
 
 
 def test_the_digest_follows_every_setting_and_not_the_words_about_it(tmp_path):
@@ -57,6 +67,11 @@ def test_the_digest_follows_every_setting_and_not_the_words_about_it(tmp_path):
         ("schema: 1", "schema: 2", r"mine\.yaml:1: schema is 2"),
         ("name: mine", "name: yours", r"mine\.yaml:2: name .*'mine'"),
         ("backend: cpu\n", "", "lacks the key 'backend'"),
+        ("runtime: eager", "runtime: cuda_graph", r"mine\.yaml:5: .*'cuda_graph' does not run on the backend 'cpu'"),
+        ("512MiB\n", "512MiB\ndtype: int4\n", r"mine\.yaml:8: dtype .*'int4'.*fp32"),
+        ("512MiB\n", "512MiB\ndtype: int8\n", r"mine\.yaml:8: .*'eager' does not compute in 'int8'.*fp32, fp16, bf16"),
+        ("512MiB\n", "512MiB\nindex: 1\n", r"mine\.yaml:8: index .*GPUs"),
+        ("512MiB\n", "512MiB\nindex: -1\n", r"mine\.yaml:8: index is -1"),
     ],
 )
 def test_an_error_names_the_line_and_what_is_allowed(tmp_path, old, new, text):

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from nasbench.device.timing import Block, Clocks, keep_mask, median_interval, sample, warm_up
+from nasbench.device.timing import Block, Clocks, conclude_mask, keep_mask, median_interval, sample, warm_up
 from nasbench.errors import MeasurementError
 from nasbench.records import TimingPlan
 
@@ -116,6 +116,15 @@ def test_when_nothing_ran_undisturbed_all_samples_stay_and_it_says_so():
     assert series.median_s == 0.01
 
 
+def test_a_mask_that_leaves_too_few_is_dropped_and_one_that_leaves_enough_is_not():
+    seconds, plan = [1.0, 2.0] * 20, TimingPlan(min_samples=10)
+    few = conclude_mask(seconds, [index < 9 for index in range(40)], plan)
+    enough = conclude_mask(seconds, [index % 4 == 0 for index in range(40)], plan)
+
+    assert (few.gate_failed, few.kept_share, sum(few.kept)) == (True, 9 / 40, 40)
+    assert (enough.gate_failed, sum(enough.kept), enough.low_s, enough.high_s) == (False, 10, 1.0, 1.0)
+
+
 def test_several_threads_are_judged_against_their_own_best_blocks():
     usual, starved = Block(10, 10_000_000, 33_000_000), Block(10, 12_000_000, 26_000_000)
 
@@ -138,6 +147,24 @@ def test_what_is_watched_runs_outside_the_samples():
     series = sample(machine.run, PLAN, 1, 1, machine.clocks, between=watch)
 
     assert set(series.seconds) == {0.01}
+
+
+def test_what_comes_before_each_sample_is_outside_of_it_and_each_inference_is_a_sample():
+    machine = Machine(constant(10e-6))
+    emptied = []
+
+    def empty():
+        emptied.append(machine.calls)
+        machine.wall_ns += 5_000_000
+        machine.cpu_ns += 5_000_000
+
+    warm = warm_up(machine.run, PLAN, machine.clocks, before_each=empty)
+    series = sample(machine.run, PLAN, warm.inner_loops, 1, machine.clocks, before_each=empty)
+
+    assert warm.inner_loops == 1
+    assert set(warm.seconds) == set(series.seconds) == {10e-6}
+    assert all(series.kept)
+    assert emptied == list(range(machine.calls))
 
 
 def test_a_sample_of_a_short_network_is_a_mean_over_inner_loops():
@@ -166,6 +193,45 @@ def test_warm_up_goes_on_until_two_windows_agree():
 
     assert warm.settled
     assert statistics.median(warm.seconds[-20:]) == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_steady_network_of_a_third_of_a_second_is_warm_before_the_cap():
+    warm = warm_up((machine := Machine(constant(0.35))).run, PLAN, machine.clocks)
+
+    assert warm.settled
+    assert machine.wall_ns / 1e9 < PLAN.max_warmup_s
+
+
+def test_a_steady_network_of_one_and_a_half_seconds_is_warm_when_its_halves_agree_at_the_cap():
+    warm = warm_up((machine := Machine(itertools.chain([4.0], constant(1.5)))).run, PLAN, machine.clocks)
+
+    assert warm.settled
+    assert warm.seconds == (4.0, *[1.5] * 4)
+
+
+def test_a_network_of_one_and_a_half_seconds_that_still_falls_is_not_settled():
+    warm = warm_up((machine := Machine(1.5 - 0.03 * index for index in itertools.count())).run, PLAN, machine.clocks)
+
+    assert not warm.settled
+
+
+def test_a_network_of_half_a_second_is_settled_at_the_cap():
+    warm = warm_up((machine := Machine(constant(0.5))).run, PLAN, machine.clocks)
+
+    assert warm.settled
+
+
+def test_a_network_of_four_seconds_is_called_until_the_cap_and_too_seldom_to_be_settled():
+    warm = warm_up((machine := Machine(constant(4.0))).run, PLAN, machine.clocks)
+
+    assert warm.seconds == (4.0,) * 3
+    assert not warm.settled
+
+
+def test_one_inference_longer_than_the_cap_is_followed_by_a_second():
+    warm = warm_up((machine := Machine(constant(30.0))).run, PLAN, machine.clocks)
+
+    assert warm.seconds == (30.0,) * 2
 
 
 def test_warm_up_ends_at_its_cap_and_says_that_nothing_settled():

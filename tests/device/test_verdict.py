@@ -43,6 +43,35 @@ def test_what_a_machine_does_not_count_is_no_reason():
     assert judge(answer(noise={**absent, "frequencies_hz": []}), PLAN).word == "ok"
 
 
+def test_a_counter_that_went_backwards_is_not_known():
+    wrapped = {"pressure_us": -(2**32), "waiting_s": -1.0, "steal_s": -0.01, "throttled_us": -5, "thermal_events": -1}
+
+    assert judge(answer(noise=wrapped), PLAN).word == "ok"
+
+
+def test_a_counter_that_stands_still_is_no_reason():
+    frozen = {"pressure_us": 0, "waiting_s": 0.0, "steal_s": 0.0, "frequencies_hz": [2.1e9] * 40}
+
+    assert judge(answer(noise=frozen), PLAN).word == "ok"
+
+
+def test_a_clock_that_reads_0_while_its_core_sleeps_is_judged_by_the_other_readings():
+    assert judge(answer(noise={"frequencies_hz": [0.0] * 10 + [3e9] * 20}), PLAN).word == "ok"
+    assert judge(answer(noise={"frequencies_hz": [0.0] * 10}), PLAN).word == "ok"
+
+
+def test_a_held_back_clock_is_the_word_when_there_was_a_neighbour_too():
+    verdict = judge(answer(noise={"throttled_us": 40_000, "pressure_us": 30_000}), PLAN)
+
+    assert verdict.word == "throttled"
+    assert len(verdict.reasons) == 2
+
+
+def test_the_threads_of_a_network_wait_together():
+    assert judge(answer(noise={"waiting_s": 0.03}), PLAN, threads=1).word == "noisy"
+    assert judge(answer(noise={"waiting_s": 0.03}), PLAN, threads=4).word == "ok"
+
+
 @pytest.mark.parametrize(
     ("change", "word", "reason"),
     [
