@@ -36,11 +36,15 @@ def _accuracy(evaluation: Evaluation) -> float | None:
 
 
 def _latency(evaluation: Evaluation) -> float | None:
-    return evaluation.measurements[0].median_s if evaluation.measurements else None
+    return evaluation.measurements[0].latency_s if evaluation.measurements else None
 
 
 def _memory(evaluation: Evaluation) -> float | None:
     return evaluation.measurements[0].peak_memory_bytes if evaluation.measurements else None
+
+
+def _energy(evaluation: Evaluation) -> float | None:
+    return evaluation.measurements[0].energy_j if evaluation.measurements else None
 
 
 def _params(evaluation: Evaluation) -> float | None:
@@ -71,7 +75,8 @@ OBJECTIVES: dict[str, Objective] = {
             "s",
             False,
             False,
-            "median time of one inference of the whole batch on the device",
+            "time of one inference of the whole batch on the device: median of the kept samples at the level screen, "
+            "geometric mean of the medians of the processes at confirm",
             _latency,
             units.format_seconds,
             units.parse_seconds,
@@ -108,6 +113,17 @@ OBJECTIVES: dict[str, Objective] = {
             _memory,
             units.format_bytes,
             units.parse_bytes,
+        ),
+        Objective(
+            "energy",
+            "energy_j",
+            "J",
+            False,
+            False,
+            "energy of one inference of the whole batch, idle power included",
+            _energy,
+            units.format_joules,
+            units.parse_joules,
         ),
     )
 }

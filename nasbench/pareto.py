@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench.objectives import OBJECTIVES, Objective
-from nasbench.records import Evaluation
+from nasbench.records import Evaluation, Measurement
 
 Losses = NDArray[np.float64]
 
 UNUSABLE_VERDICTS = ("invalid", "failed")
-"""Verdicts whose latency and memory are no figures; such a row is never feasible when one of the two counts."""
+"""Verdicts whose measured figures are no figures; such a row is never feasible when one of them counts."""
 
-_MEASURED = ("latency", "memory")
+SOUND_VERDICTS = ("ok", "noisy")
+"""Verdicts whose interval holds what the network takes, so that a claim may rest on it: what made a measurement noisy
+is in its interval, and what throttled it or made it drift is not."""
+
+MEASURED = ("latency", "memory", "energy")
+"""The objectives that a device answers."""
 
 _BEYOND = 1.1
 """How far a box reaches beyond the worst value seen, so that the extreme points of a front count too."""
@@ -101,7 +107,7 @@ def is_feasible(evaluation: Evaluation, objectives: Sequence[Objective], limits:
     if evaluation.status != "complete":
         return False
     wanted = [*objectives, *(OBJECTIVES[name] for name in limits)]
-    if any(objective.name in _MEASURED for objective in wanted) and any(
+    if any(objective.name in MEASURED for objective in wanted) and any(
         measurement.verdict in UNUSABLE_VERDICTS for measurement in evaluation.measurements[:1]
     ):
         return False
@@ -112,6 +118,95 @@ def is_feasible(evaluation: Evaluation, objectives: Sequence[Objective], limits:
         for name, limit in limits.items()
         if (value := OBJECTIVES[name].read(evaluation)) is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a member of a front stands after it was measured again.
+
+    `on_front` is None when it could not be confirmed: it failed, or its verdict is not sound. `dominated_by` is the
+    trial that beats it outside the intervals, `reason` says why it fell off, and `tied_with` holds the trials of the
+    confirmed front that it cannot be told from.
+    """
+
+    on_front: bool | None
+    dominated_by: int | None = None
+    tied_with: tuple[int, ...] = ()
+    reason: str | None = None
+
+
+def beats(others: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool_]:
+    """Say for each pair whether the first beats the second: nowhere worse, and its interval wholly below the other's.
+
+    This is a strict partial order, so that what is beaten is beaten by one that is not.
+
+    Args:
+        others: losses that are plain values, shape (points, objectives); there may be no objective among them.
+        low: lower ends of the 95 % intervals of the loss that has them, shape (points,).
+        high: their upper ends.
+
+    Returns:
+        Shape (points, points); true at [i, j] where i beats j.
+    """
+    plain, lower, upper = (np.asarray(values, dtype=np.float64) for values in (others, low, high))
+    nowhere_worse = (plain[:, None, :] <= plain[None, :, :]).all(axis=2)
+    return np.asarray(nowhere_worse & (upper[:, None] < lower[None, :]), dtype=bool)
+
+
+def confirmed_front(
+    members: Sequence[Evaluation],
+    confirmed: Mapping[int, Measurement],
+    objectives: Sequence[Objective],
+    limits: Mapping[str, float],
+) -> dict[int, Standing]:
+    """Decide a front again by latencies that were confirmed.
+
+    A member falls off when the whole interval of its latency is beyond the limit, and when another one is at least as
+    good in every other objective and its interval lies wholly below. Members whose intervals overlap are ties, and both
+    stay. The other objectives count as the search found them.
+
+    Returns:
+        One entry a member that `confirmed` has, by trial.
+    """
+    known = [m for m in members if m.trial in confirmed and is_confirmed(confirmed[m.trial])]
+    standings = {m.trial: Standing(None) for m in members if m.trial in confirmed}
+    ends = np.array([(confirmed[m.trial].low_s, confirmed[m.trial].high_s) for m in known], dtype=np.float64)
+    low, high = ends.reshape(-1, 2).T
+    others = [objective for objective in objectives if objective.name != "latency"]
+    beating = beats(losses_of(known, others), low, high)
+    too_slow = low > limits.get("latency", np.inf)
+    stays = ~beating.any(axis=0) & ~too_slow
+    overlap = (low[:, None] <= high[None, :]) & (low[None, :] <= high[:, None])
+    for index, member in enumerate(known):
+        tied = tuple(known[j].trial for j in np.flatnonzero(overlap[index] & stays) if j != index)
+        by, reason = None, None
+        if too_slow[index]:
+            show = OBJECTIVES["latency"].show
+            span = f"{show(low[index])} to {show(high[index])}"
+            reason = f"its latency is {span}; the limit is {show(limits['latency'])}"
+        elif not stays[index]:
+            first = min(np.flatnonzero(beating[:, index] & stays), key=lambda j: (high[j], known[j].trial))
+            by = known[first].trial
+            least, most = 1 - high[first] / low[index], 1 - low[first] / high[index]
+            reason = f"{_compare(known[first], member, others)} faster by {100 * least:.1f} to {100 * most:.1f} %"
+        standings[member.trial] = Standing(bool(stays[index]), by, tied, reason)
+    return standings
+
+
+def is_confirmed(measurement: Measurement) -> bool:
+    """Say whether a measurement has a latency with an interval that a front can be decided by."""
+    ends = (measurement.low_s, measurement.high_s)
+    return measurement.verdict in SOUND_VERDICTS and None not in ends
+
+
+def _compare(winner: Evaluation, other: Evaluation, objectives: Sequence[Objective]) -> str:
+    """Say how a trial compares in what is not latency, up to the word before `faster`."""
+    words = []
+    for objective in objectives:
+        better = _loss(winner, objective) < _loss(other, objective)
+        direction = "higher" if objective.maximize else "lower"
+        words.append(f"{direction if better else 'the same'} {objective.name}")
+    return f"trial {winner.trial} has {', '.join(words)} and is" if words else f"trial {winner.trial} is"
 
 
 def losses_of(evaluations: Iterable[Evaluation], objectives: Sequence[Objective]) -> Losses:

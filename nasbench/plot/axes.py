@@ -20,6 +20,7 @@ class Axis:
 _STEPS: dict[str, tuple[tuple[str, float], ...]] = {
     "s": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
     "bytes": (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("bytes", 1.0)),
+    "J": (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6)),
     "count": (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3), ("", 1.0)),
 }
 _NAMES = {
@@ -28,6 +29,7 @@ _NAMES = {
     "params": "Parameters",
     "macs": "MACs",
     "memory": "Memory",
+    "energy": "Energy",
 }
 
 
@@ -37,7 +39,7 @@ def make_axis(objective: Objective, values: Iterable[float], batch: int | None =
     Args:
         objective: what the axis shows.
         values: stored values, in the objective's stored unit.
-        batch: images in one inference, said on a latency's axis when it is not 1.
+        batch: images in one inference, said on the axis of a latency or an energy when it is not 1.
     """
     name = _NAMES.get(objective.name, objective.name)
     if objective.unit == "share of one":
@@ -46,6 +48,6 @@ def make_axis(objective: Objective, values: Iterable[float], batch: int | None =
     middle = sizes[len(sizes) // 2] if sizes else 0.0
     steps = _STEPS.get(objective.unit, ((objective.unit, 1.0),))
     unit, size = next((step for step in steps if middle >= step[1]), steps[-1] if sizes else steps[0])
-    if objective.name == "latency" and batch not in (None, 1):
+    if objective.name in ("latency", "energy") and batch not in (None, 1):
         name = f"{name} of a batch of {batch}"
     return Axis(objective, 1.0 / size, f"{name} ({unit})" if unit else name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nasbench.errors import DefinitionError
 from nasbench.objectives import OBJECTIVES, Objective
-from nasbench.pareto import Losses, hypervolume_curve, non_dominated, normalize, reference_losses
+from nasbench.pareto import MEASURED, Losses, beats, hypervolume_curve, non_dominated, normalize, reference_losses
 from nasbench.plot.axes import Axis, make_axis
 from nasbench.plot.labels import place_labels
 from nasbench.plot.style import LOOKS, RULES, WIDTHS_INCH, Look, check_output, save
@@ -23,19 +23,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_FALLEN = "0.45"
+
 _RASTER = 1000
 """Above this many dominated points they are a picture inside a vector file, which stays small and opens at once."""
 
 
+_LATENCY = ("latency_s", "latency_low_s", "latency_high_s", "latency_verdict")
+_CONFIRMED = ("confirmed_latency_s", "confirmed_low_s", "confirmed_high_s", "confirmed_verdict")
+
+
 @dataclass(frozen=True)
 class _Series:
-    """One run, ready to draw: its feasible trials, and those of them that no other beats in the two figures shown."""
+    """One run, ready to draw.
+
+    `feasible` are its feasible trials with the figures of the search, and `placed` the same with the confirmed latency
+    where there is one. `front` are those of `placed` that no other beats in the two figures shown, and `fallen` those
+    that left the front when it was confirmed. `losses` are those of all objectives, by the figures of the search.
+    """
 
     run: Run
     look: Look
     feasible: pd.DataFrame
+    placed: pd.DataFrame
     front: pd.DataFrame
+    fallen: pd.DataFrame
     losses: Losses
+    confirmed: bool
 
 
 def draw_front(
@@ -43,10 +57,11 @@ def draw_front(
 ) -> None:
     """Draw one or more runs into a PNG, SVG or PDF, by the suffix of `out`.
 
-    Left: every feasible trial, the front of the two figures shown as steps, with 95 % intervals of the median where one
-    is a latency, and the published architectures by name. Right: the share of the box between the best conceivable
-    point and the reference that the front over all objectives dominates, after each trial; several runs share one
-    reference, the worst of theirs.
+    Left: every feasible trial as the search found it, the front of the two figures shown as steps, with 95 % intervals
+    where one is a latency, and the published architectures by name. The front of a run that confirmed its own stands at
+    the confirmed latencies, and what fell off is drawn open and grey. Right: the share of the box between the best
+    conceivable point and the reference that the front over all objectives dominates, after each trial and by the
+    figures of the search; several runs share one reference, the worst of theirs.
 
     Args:
         runs: read by `store.parquet.read_run`; with equal objectives, data set, device, batch and number format.
@@ -66,8 +81,8 @@ def draw_front(
     check_output(out, width)
     if not runs:
         raise DefinitionError("there is no run to draw; name at least one")
-    check_comparable(runs)
     across, upwards = _choose(runs[0], x, y)
+    check_comparable(runs)
     series = [_series(run, LOOKS[index % len(LOOKS)], across, upwards) for index, run in enumerate(runs)]
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own settings would make another figure of the same run
@@ -96,7 +111,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
         DefinitionError: they differ in objectives, data set, split, metric, device, batch or number format; the text
             names the field.
     """
-    measured = any(objective.name in ("latency", "memory") for objective in runs[0].objectives)
+    measured = any(objective.name in MEASURED for objective in runs[0].objectives)
     for run in runs[1:]:
         _compare("objectives", *((one, {o.name for o in one.objectives}) for one in (runs[0], run)))
     for field in (
@@ -138,9 +153,34 @@ def _choose(run: Run, x: str | None, y: str | None) -> tuple[Objective, Objectiv
 
 def _series(run: Run, look: Look, across: Objective, upwards: Objective) -> _Series:
     feasible = run.evaluations[run.evaluations["feasible"]]
-    shown = _losses(feasible, (across, upwards))
-    front = feasible[non_dominated(shown)].sort_values([across.column, upwards.column], kind="stable")
-    return _Series(run, look, feasible, front, _losses(feasible, run.objectives))
+    losses = _losses(feasible, run.objectives)
+    if not run.is_confirmed or "latency" not in (across.name, upwards.name):
+        front = feasible[non_dominated(_losses(feasible, (across, upwards)))]
+        return _Series(run, look, feasible, feasible, _sorted(front, across, upwards), feasible[:0], losses, False)
+    placed = _confirmed_places(run, feasible)
+    stays = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].isna(), "trial"])
+    fallen = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].notna(), "trial"])
+    front = placed[stays]
+    ends = front[["latency_low_s", "latency_high_s"]].to_numpy(dtype=np.float64, na_value=np.nan).T
+    other = upwards if across.name == "latency" else across
+    unbeaten = np.flatnonzero(~beats(_losses(front, (other,)), *ends).any(axis=0))
+    return _Series(
+        run, look, feasible, placed, _sorted(front.iloc[unbeaten], across, upwards), placed.loc[fallen], losses, True
+    )
+
+
+def _confirmed_places(run: Run, feasible: pd.DataFrame) -> pd.DataFrame:
+    """Give the feasible trials with what confirming found in the place of what the search did."""
+    members = run.pareto[run.pareto["confirmed_on_front"].notna()].set_index("trial")
+    placed = feasible.copy()
+    for column, source in zip(_LATENCY, _CONFIRMED, strict=True):
+        found = placed["trial"].map(members[source].dropna())
+        placed[column] = found.where(found.notna(), placed[column])
+    return placed
+
+
+def _sorted(frame: pd.DataFrame, across: Objective, upwards: Objective) -> pd.DataFrame:
+    return frame.sort_values([across.column, upwards.column], kind="stable")
 
 
 def _losses(frame: pd.DataFrame, objectives: Sequence[Objective]) -> Losses:
@@ -160,7 +200,7 @@ def _draw_trials(axes: Axes, series: Sequence[_Series], across: Axis, upwards: A
     axes.set_ylabel(upwards.label)
     for one in series:
         x, y = _values(one.feasible, across), _values(one.feasible, upwards)
-        beaten = ~one.feasible.index.isin(one.front.index)
+        beaten = one.confirmed | ~one.feasible.index.isin(one.front.index)
         axes.plot(
             x[beaten],
             y[beaten],
@@ -174,37 +214,71 @@ def _draw_trials(axes: Axes, series: Sequence[_Series], across: Axis, upwards: A
             zorder=2,
         )
     for one in series:
-        x, y = _values(one.front, across), _values(one.front, upwards)
-        # Between two points only what the cheaper one gives is known to be reachable, so the front goes in steps.
-        where: Literal["pre", "post"] = "pre" if across.objective.maximize else "post"
-        axes.step(x, y, where=where, color=one.look.color, linestyle=one.look.line, linewidth=0.8, alpha=0.7, zorder=3)
-        axes.errorbar(
-            x,
-            y,
-            xerr=_interval(one.front, across),
-            yerr=_interval(one.front, upwards),
-            linestyle="",
-            marker=one.look.marker,
-            markersize=3.6,
-            color=one.look.color,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            elinewidth=1.1,
-            capsize=2.2,
-            capthick=0.9,
-            zorder=4,
-        )
+        _draw_fallen(axes, one, across, upwards)
+        _draw_front(axes, one, across, upwards)
     if not any(len(one.feasible) for one in series):
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no feasible trial", transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
+def _draw_front(axes: Axes, one: _Series, across: Axis, upwards: Axis) -> None:
+    # Ties stay in a confirmed front though one of them has the smaller value; the steps go through the best alone.
+    best = one.front[non_dominated(_losses(one.front, (across.objective, upwards.objective)))]
+    # Between two points only what the cheaper one gives is known to be reachable, so the front goes in steps.
+    where: Literal["pre", "post"] = "pre" if across.objective.maximize else "post"
+    axes.step(
+        _values(best, across),
+        _values(best, upwards),
+        where=where,
+        color=one.look.color,
+        linestyle=one.look.line,
+        linewidth=0.8,
+        alpha=0.7,
+        zorder=3,
+    )
+    axes.errorbar(
+        _values(one.front, across),
+        _values(one.front, upwards),
+        xerr=_interval(one.front, across),
+        yerr=_interval(one.front, upwards),
+        linestyle="",
+        marker=one.look.marker,
+        markersize=3.6,
+        color=one.look.color,
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        elinewidth=1.1,
+        capsize=2.2,
+        capthick=0.9,
+        zorder=4,
+    )
+
+
+def _draw_fallen(axes: Axes, one: _Series, across: Axis, upwards: Axis) -> None:
+    axes.errorbar(
+        _values(one.fallen, across),
+        _values(one.fallen, upwards),
+        xerr=_interval(one.fallen, across),
+        yerr=_interval(one.fallen, upwards),
+        linestyle="",
+        marker=one.look.marker,
+        markersize=4.2,
+        color=_FALLEN,
+        markerfacecolor="white",
+        markeredgewidth=0.9,
+        elinewidth=0.8,
+        capsize=1.8,
+        capthick=0.7,
+        zorder=3.5,
+    )
+
+
 def _draw_names(axes: Axes, series: Sequence[_Series], across: Axis, upwards: Axis) -> None:
     names: dict[str, tuple[float, float, str]] = {}
     dots: list[tuple[float, float, float]] = []
     for one in series:
-        named = one.feasible[one.feasible["published"].notna()]
+        named = one.placed[one.placed["published"].notna()]
         x, y = _values(named, across), _values(named, upwards)
         axes.plot(
             x,
@@ -220,8 +294,8 @@ def _draw_names(axes: Axes, series: Sequence[_Series], across: Axis, upwards: Ax
         dots += ((*place, 50.0) for place in zip(x, y, strict=True))
         for place in zip(x, y, named["published"], strict=True):
             names.setdefault(place[2], place)  # the same network in several runs is named once
-        front = zip(_values(one.front, across), _values(one.front, upwards), strict=True)
-        dots += ((*place, 10.0) for place in front)
+        for frame in (one.front, one.fallen):
+            dots += ((*place, 10.0) for place in zip(_values(frame, across), _values(frame, upwards), strict=True))
     place_labels(axes, list(names.values()), dots)
 
 
@@ -263,6 +337,19 @@ def _draw_legend(figure: Figure, series: Sequence[_Series], stacked: bool) -> No
     if any(one.feasible["published"].notna().any() for one in series):
         handles.append(Line2D([], [], linestyle="", marker="*", markersize=8, color="white", markeredgecolor="black"))
         labels.append("starting point, by name")
+    if any(one.confirmed for one in series):
+        look = series[0].look if len(series) == 1 else Look("0.4", "o", "")
+        marks: list[tuple[str, Any]] = [
+            (
+                "as the search measured it, in one process",
+                {"markersize": 2.2, "color": look.color, "alpha": 0.4, "mew": 0},
+            )
+        ]
+        if any(len(one.fallen) for one in series):
+            marks.append(("fell off when it was confirmed", {"markersize": 4.2, "color": _FALLEN, "mfc": "white"}))
+        for words, mark in marks:
+            handles.append(Line2D([], [], linestyle="", marker=look.marker, **mark))
+            labels.append(words)
     figure.legend(
         handles, labels, loc="outside lower center", ncols=1 if stacked else 2, frameon=False, handlelength=3.2
     )
@@ -271,7 +358,8 @@ def _draw_legend(figure: Figure, series: Sequence[_Series], stacked: bool) -> No
 def _describe(one: _Series) -> str:
     """Say what a run's points rest on: how many trials, and the verdicts of the front's latencies."""
     trials = len(one.run.evaluations)
-    text = f"{one.run.name}: {trials:,} trial{'' if trials == 1 else 's'}, {len(one.front)} on the front"
+    front = "confirmed front" if one.confirmed else "front"
+    text = f"{one.run.name}: {trials:,} trial{'' if trials == 1 else 's'}, {len(one.front)} on the {front}"
     verdicts = one.front["latency_verdict"].dropna().value_counts()
     other = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()) if verdict != "ok")
     return f"{text} ({other})" if other else text

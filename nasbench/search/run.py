@@ -11,10 +11,15 @@ from datetime import UTC, datetime
 from nasbench.accuracy.base import Accuracy
 from nasbench.device.base import Device
 from nasbench.errors import CandidateError, DefinitionError, SearchError
+from nasbench.measure.cache import MeasurementCache
+from nasbench.measure.levels import Progress as Round
+from nasbench.measure.levels import screen
 from nasbench.model.cost import count
 from nasbench.objectives import OBJECTIVES
-from nasbench.records import Cost, Evaluation, TimingPlan
+from nasbench.records import Cost, Evaluation
+from nasbench.search.confirm import confirm_members, to_confirm
 from nasbench.search.front import LiveFront
+from nasbench.search.plan import Budget, SearchPlan
 from nasbench.search.rungs import Rungs
 from nasbench.search.samplers import grid_points
 from nasbench.search.study import Candidate, Study
@@ -31,37 +36,6 @@ _IDLE = 500
 
 _FAILURES = 8
 """When so many first candidates fail and none succeeds, the cause is not the candidates."""
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search looks for and how. Resuming a run needs an equal plan."""
-
-    objectives: tuple[str, ...]
-    limits: Mapping[str, float]
-    sampler: str
-    seed: int
-    timing: TimingPlan
-    warm_start: bool = True
-    early_stop: bool = True
-
-    def uses(self, *names: str) -> bool:
-        """Say whether one of these figures is an objective or has a limit."""
-        return any(name in self.objectives or name in self.limits for name in names)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a search ends: after so many evaluated candidates of the run, or so many seconds of this process."""
-
-    trials: int | None
-    seconds: float | None
-
-    def spent(self, trials: int, seconds: float) -> bool:
-        """Say whether either is used up."""
-        return (self.trials is not None and trials >= self.trials) or (
-            self.seconds is not None and seconds >= self.seconds
-        )
 
 
 @dataclass(frozen=True)
@@ -92,13 +66,20 @@ class Search:
     """One run of a search. `log` is its memory on disk; everything here can be made again from it."""
 
     def __init__(
-        self, space: SearchSpace, plan: SearchPlan, log: RunLog, accuracy: Accuracy | None, device: Device | None
+        self,
+        space: SearchSpace,
+        plan: SearchPlan,
+        log: RunLog,
+        accuracy: Accuracy | None,
+        device: Device | None,
+        cache: MeasurementCache | None = None,
     ) -> None:
         self._space = space
         self._plan = plan
         self._log = log
         self._accuracy = accuracy
         self._device = device
+        self._cache = cache
         self._objectives = [OBJECTIVES[name] for name in plan.objectives]
         self._study = Study(space, self._objectives, plan.sampler, plan.seed)
         self._rungs = Rungs()
@@ -159,6 +140,33 @@ class Search:
                 say(f"trial {evaluation.trial} has no final score: {error}")
         flush(self._log)
 
+    def to_confirm(self) -> list[Evaluation]:
+        """Give what `confirm_front` would measure: the whole front, or nothing.
+
+        Nothing when latency is no objective, and when the front of now was confirmed together by the plan of now.
+        """
+        if self._device is None or "latency" not in self._plan.objectives:
+            return []
+        return to_confirm(self.front.members, self._plan.confirming, self._log)
+
+    def confirm_front(
+        self, say: Callable[[str], object], watch: Callable[[Round], object] = lambda progress: None
+    ) -> None:
+        """Measure the members of the front again, interleaved and in several processes each, and store what comes.
+
+        Figures of an earlier confirmation are replaced. A member that fails is said, and keeps the search's figure.
+
+        Raises:
+            DeviceError: the device is gone. What was confirmed is stored; a resumed run confirms anew.
+        """
+        assert self._device is not None, "only a device can confirm"
+        try:
+            confirm_members(
+                self.to_confirm(), self._plan.confirming, self._device, self._log, self._cache, say=say, watch=watch
+            )
+        finally:
+            flush(self._log)
+
     def _trial(self) -> Evaluation:
         start = self._starts[self._next] if self._next < len(self._starts) else None
         candidate = self._study.ask(self._next, start[1] if start else None)
@@ -198,7 +206,12 @@ class Search:
     def _measure(self, evaluation: Evaluation) -> Evaluation:
         if self._device is None:
             return evaluation
-        measurement = self._device.measure(evaluation.architecture, self._plan.timing)
+        architecture, timing = evaluation.architecture, self._plan.timing
+        measurement = self._cache.find(self._device, architecture, timing) if self._cache else None
+        if measurement is None:
+            measurement = screen(self._device, architecture, timing)
+            if self._cache:
+                self._cache.keep(self._device, architecture, measurement, self._log.name)
         return _limited(replace(evaluation, measurements=(measurement,)), self._plan.limits)
 
     def _estimate(self, evaluation: Evaluation) -> Evaluation:

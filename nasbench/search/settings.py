@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nasbench import __version__, host
+from nasbench import host
 from nasbench.accuracy.base import Accuracy
 from nasbench.accuracy.load import open_accuracy
 from nasbench.device.base import Device
 from nasbench.device.load import load_device, open_device
 from nasbench.errors import DefinitionError
+from nasbench.measure.cache import MeasurementCache
 from nasbench.objectives import OBJECTIVES
-from nasbench.records import TimingPlan
+from nasbench.pareto import MEASURED
+from nasbench.records import CONFIRM, PROTOCOL, TimingPlan
 from nasbench.registry import unknown_name
-from nasbench.search.run import SearchPlan
+from nasbench.runtime.base import check_runtime
+from nasbench.search.plan import SearchPlan
 from nasbench.search.samplers import check_sampler
 from nasbench.space.load import load_space
 from nasbench.space.space import SearchSpace
+from nasbench.store.manifest import circumstances
 
-_DTYPES = ("fp32", "bf16")
-_MEASURED = ("device", "batch", "dtype")
+_MEASURING = ("device", "batch", "dtype", "fresh")
+_CONFIRMING = ("confirm_processes",)
 _ESTIMATED = ("accuracy", "data", "epochs")
 _TRAINING_MEMORY = 0.8
 """Share of the machine's memory that the process which trains may take; beyond it the candidate is out_of_memory."""
@@ -49,8 +51,10 @@ class Settings:
     sampler: str = "tpe"
     seed: int = 0
     batch: int = 1
-    dtype: str = "fp32"
+    dtype: str | None = None
     threads: int | None = None
+    fresh: bool = False
+    confirm_processes: int = CONFIRM.max_processes
     training_threads: int | None = None
     warm_start: bool = True
     early_stop: bool = True
@@ -58,20 +62,38 @@ class Settings:
     seconds: float | None = None
 
     def resolved(self) -> Settings:
-        """Fix what depends on the working directory and on the cores of the moment, so that a run can go on."""
+        """Fix what depends on the device, the working directory and the cores of the moment, so that a run can go on.
+
+        Raises as `load_device`.
+        """
         name, equals, rest = (self.data or "").partition("=")
         path, comma, options = rest.partition(",")
         return replace(
             self,
             space=_absolute(self.space),
             device=_absolute(self.device),
+            dtype=self.dtype or (load_device(self.device).dtype if self.measures() else None),
             data=f"{name}={Path(path).resolve()}{comma}{options}" if equals else self.data,
             training_threads=self.training_threads or self.threads or len(host.available_cpus()),
         )
 
+    def measures(self) -> bool:
+        """Say whether a device is asked for a figure."""
+        return bool({*self.objectives, *self.limits} & set(MEASURED))
+
     @classmethod
-    def of_manifest(cls, manifest: Mapping[str, Any]) -> Settings:
-        """Read the settings of a run."""
+    def of_manifest(cls, manifest: Mapping[str, Any], run: object) -> Settings:
+        """Read the settings of a run, whose folder is named in errors.
+
+        Raises:
+            DefinitionError: the run is no search.
+        """
+        if manifest.get("kind") == "bench":
+            raise DefinitionError(f"{run} is a bench, which cannot be resumed or trained again; repeat its command")
+        if not manifest.get("settings", {}).get("objectives"):
+            raise DefinitionError(
+                f"{run} is no search: its manifest has no objectives, so it cannot be resumed or trained again"
+            )
         known = {f.name for f in fields(cls)}
         kept = {key: value for key, value in manifest["settings"].items() if key in known}
         return cls(**{**kept, "objectives": tuple(kept["objectives"])})
@@ -111,6 +133,7 @@ class Parts:
     plan: SearchPlan
     accuracy: Accuracy | None
     device: Device | None
+    cache: MeasurementCache | None = None
 
     def __enter__(self) -> Parts:
         return self
@@ -118,7 +141,7 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in (self.accuracy, self.device):
+        for part in (self.accuracy, self.device, self.cache):
             if part is not None:
                 part.close()
 
@@ -168,15 +191,22 @@ def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
     Raises:
         DefinitionError: there is one; the text says what would use it.
     """
-    used = {*settings.objectives, *settings.limits}
-    for names, users in ((_MEASURED, ("latency", "memory")), (_ESTIMATED, ("accuracy",))):
+    sought, used = {*settings.objectives}, {*settings.objectives, *settings.limits}
+    for names, users, looked_at in (
+        (_MEASURING, MEASURED, used),
+        (_CONFIRMING, ("latency",), sought),  # a limit alone orders nothing that a confirmation could decide again
+        (_ESTIMATED, ("accuracy",), used),
+    ):
         for name in names:
-            if name in given and not used & set(users):
-                raise DefinitionError(f"--{name} has no effect without --objective {' or '.join(users)}")
+            if name in given and not looked_at & set(users):
+                option = name.replace("_", "-")
+                raise DefinitionError(f"--{option} has no effect without --objective {' or '.join(users)}")
 
 
-def open_parts(settings: Settings) -> Parts:
-    """Check the settings and open the parts; nothing is written yet.
+def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn) -> Parts:
+    """Check the settings and open the parts; nothing is written yet but the cache of measurements.
+
+    `say` takes what is wrong with the cache, which is never an error.
 
     Raises:
         DefinitionError: a setting is wrong, with what is allowed.
@@ -185,29 +215,37 @@ def open_parts(settings: Settings) -> Parts:
     """
     space = load_space(settings.space)
     check_sampler(settings.sampler, space)
-    if settings.dtype not in _DTYPES:
-        raise unknown_name("dtype", settings.dtype, _DTYPES)
     if not space.choices:
         raise DefinitionError(f"{space.name} leaves no choice, so there is nothing to search")
+    objectives = read_objectives(settings.objectives)
+    device = _device(settings) if settings.measures() else None
+    accuracy = open_accuracy_of(settings) if "accuracy" in (*objectives, *settings.limits) else None
+    timing = TimingPlan(batch=settings.batch, energy="energy" in (*objectives, *settings.limits))
+    if device is not None:
+        timing = replace(timing, dtype=settings.dtype or device.spec.dtype)
     plan = SearchPlan(
-        read_objectives(settings.objectives),
+        objectives,
         settings.limits,
         settings.sampler,
         settings.seed,
-        TimingPlan(batch=settings.batch, dtype=settings.dtype),
+        timing,
         settings.warm_start,
         settings.early_stop,
+        settings.confirm_processes,
     )
-    device = _device(settings) if plan.uses("latency", "memory") else None
-    accuracy = open_accuracy_of(settings) if plan.uses("accuracy") else None
     with ExitStack() as stack:
         for part in (accuracy, device):
             if part is not None:
                 stack.enter_context(part)
+        if device is not None and plan.timing.energy and device.energy_source is None:
+            raise DefinitionError(
+                f"the energy of an inference cannot be read on device {device.spec.name!r} here; "
+                "search by another objective or on another device"
+            )
         if accuracy is not None and accuracy.classes is not None:
             space = space.with_classes(accuracy.classes)
         stack.pop_all()  # all are open: from here on `Parts` closes them
-    return Parts(space, plan, accuracy, device)
+    return Parts(space, plan, accuracy, device, MeasurementCache(say=say) if device and not settings.fresh else None)
 
 
 def open_accuracy_of(settings: Settings) -> Accuracy:
@@ -225,6 +263,7 @@ def open_accuracy_of(settings: Settings) -> Accuracy:
 
 def _device(settings: Settings) -> Device:
     spec = load_device(settings.device)
+    check_runtime(spec.backend, spec.runtime, settings.dtype or spec.dtype)
     return open_device(spec if settings.threads is None else replace(spec, threads=settings.threads))
 
 
@@ -242,17 +281,10 @@ def make_manifest(settings: Settings, parts: Parts) -> dict[str, Any]:
         "seed": settings.seed,
         "device": parts.device.spec.name if parts.device else None,
         "device_digest": parts.device.spec.digest if parts.device else None,
+        "fingerprint": _fingerprint(parts),
         "accuracy": dict(parts.accuracy.description) if parts.accuracy else None,
         "settings": asdict(settings) | {"objectives": list(settings.objectives), "limits": dict(settings.limits)},
-        "command": ["nasbench", *sys.argv[1:]],
-        "versions": {
-            "nasbench": __version__,
-            "python": sys.version.split()[0],
-            **{name: metadata.version(name) for name in _VERSIONED},
-        },
-        "git": host.git_state(Path(__file__).parent),
-        "host": host.host_record(),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **circumstances(_VERSIONED),
     }
 
 
@@ -272,6 +304,16 @@ def confirm_manifest(manifest: Mapping[str, Any], parts: Parts) -> None:
             raise DefinitionError(
                 f"{what} is not what it was when the run was started: {_difference(stored, found)}. Start a new run."
             )
+
+
+def changed_machine(manifest: Mapping[str, Any], parts: Parts) -> str | None:
+    """Say what the latencies depend on that changed since a run was started, if anything did."""
+    before, now = manifest.get("fingerprint"), _fingerprint(parts)
+    return None if before is None or now == before else _difference(before, now)
+
+
+def _fingerprint(parts: Parts) -> dict[str, Any] | None:
+    return {**parts.device.fingerprint(), "protocol": PROTOCOL} if parts.device else None
 
 
 def _difference(before: Any, now: Any, where: str = "") -> str:

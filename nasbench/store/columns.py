@@ -10,20 +10,26 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nasbench.objectives import OBJECTIVES
+from nasbench.pareto import Standing
 from nasbench.records import Evaluation, Measurement, Score, TimingPlan
 from nasbench.store.schema import dump_json, parse_time
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An evaluation together with what only the whole run can say of it."""
+    """An evaluation together with what only the whole run can say of it.
+
+    `feasible` and `hypervolume` are None in a run without objectives.
+    """
 
     run: str
     evaluation: Evaluation
-    feasible: bool
+    feasible: bool | None
     on_front: bool
-    hypervolume: float
+    hypervolume: float | None
     final: Score | None = None
+    confirmed: Measurement | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,23 @@ def _json(data: Mapping[str, Any]) -> str:
     return dump_json(dict(data), "a stored mapping")
 
 
+def _confirmed(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
+    return Column(name, kind, unit, about, lambda row: read(row.confirmed) if row.confirmed else None)
+
+
+def _standing(name: str, kind: str, about: str, read: Callable[[Standing], Any]) -> Column:
+    return Column(name, kind, "-", about, lambda row: read(row.standing) if row.standing else None)
+
+
+_LOW = "lower end of its 95 % interval: of the median at the level screen, over the processes at confirm"
+_HIGH = "upper end of the same interval"
+_VERDICT = "ok, noisy, throttled, drift, invalid or failed"
+_END_TO_END = "median time from the call until the answer is there, where the latency is the accelerator's alone"
+_OUTPUT_ERROR = "distance of the output from torch eager's in fp32, over the length of that (2-norm)"
+_REUSED = "the measurement of another time (run, time) that is repeated here"
+_ENERGY_SOURCE = "where the energy was read, or why it was not"
+_IDLE_POWER = "power of the device at rest, before and after"
+
 EVALUATIONS: tuple[Column, ...] = (
     Column("run", "string", "-", "name of the run, its folder's", lambda row: row.run),
     _trial("trial", "int64", "-", "number of the trial in its run, from 0", lambda e: e.trial),
@@ -81,15 +104,37 @@ EVALUATIONS: tuple[Column, ...] = (
     _trial("error", "string", "-", "what went wrong, one line", lambda e: e.error),
     _trial("of_trial", "int64", "-", "the trial whose figures a duplicate repeats", lambda e: e.of_trial),
     _trial(
-        "published", "string", "-", "name of the architecture that the search started from here", lambda e: e.published
+        "published",
+        "string",
+        "-",
+        "name of the network: a published architecture that a search started from, or what a bench was given",
+        lambda e: e.published,
     ),
-    Column("feasible", "bool", "-", "complete, every objective known, every limit kept", lambda row: row.feasible),
-    Column("on_front", "bool", "-", "no other feasible trial of the run dominates it", lambda row: row.on_front),
+    Column(
+        "feasible",
+        "bool",
+        "-",
+        "complete, every objective known, every limit kept; null in a run without objectives",
+        lambda row: row.feasible,
+    ),
+    Column(
+        "on_front",
+        "bool",
+        "-",
+        "no other feasible trial of the run dominates it, by the figures of the search",
+        lambda row: row.on_front,
+    ),
     _trial(
         "architecture", "string", "-", "digest of the network, equal for equal ones", lambda e: e.architecture.digest
     ),
     _trial("space", "string", "-", "search space that it was drawn from", lambda e: e.architecture.space),
-    _trial("choices", "string", "JSON", "what the sampler chose, by path", lambda e: _json(e.choices)),
+    _trial(
+        "choices",
+        "string",
+        "JSON",
+        "what the sampler chose, by path; of a bench, the settings of the row",
+        lambda e: _json(e.choices),
+    ),
     _trial(
         "input_shape",
         "list<int64>",
@@ -128,15 +173,23 @@ EVALUATIONS: tuple[Column, ...] = (
     ),
     _score("estimate_details", "string", "JSON", "what else the estimator tells", lambda s: _json(s.details)),
     _figure("latency", "double"),
-    _first("latency_low_s", "double", "s", "lower end of the 95 % interval of the median", lambda m: m.low_s),
-    _first("latency_high_s", "double", "s", "upper end of the 95 % interval of the median", lambda m: m.high_s),
-    _first("latency_verdict", "string", "-", "ok, noisy, throttled, drift, invalid or failed", lambda m: m.verdict),
-    _first("latency_samples", "int64", "count", "samples that the median rests on", lambda m: sum(m.kept)),
+    _first("latency_low_s", "double", "s", _LOW, lambda m: m.low_s),
+    _first("latency_high_s", "double", "s", _HIGH, lambda m: m.high_s),
+    _first("latency_verdict", "string", "-", _VERDICT, lambda m: m.verdict),
+    _first("latency_samples", "int64", "count", "samples that the latency rests on", lambda m: sum(m.kept)),
+    _first("end_to_end_s", "double", "s", _END_TO_END, lambda m: m.end_to_end_s),
     _first("device", "string", "-", "name of the device", lambda m: m.device),
     _first("device_digest", "string", "-", "digest of the device's definition", lambda m: m.device_digest),
+    _first("runtime", "string", "-", "what executed the network", lambda m: m.settings.get("runtime")),
+    _first("threads", "int64", "count", "threads that it ran on", lambda m: m.settings.get("threads")),
     _first("batch", "int64", "images", "images in one inference", lambda m: m.plan.batch),
     _first("dtype", "string", "-", "number format of the inference", lambda m: m.plan.dtype),
+    _first("output_error", "double", "share of one", _OUTPUT_ERROR, lambda m: m.output_error),
+    _first("reused_from", "string", "-", _REUSED, lambda m: m.reused_from),
     _figure("memory", "int64"),
+    _figure("energy", "double"),
+    _first("energy_source", "string", "-", _ENERGY_SOURCE, lambda m: m.energy_source),
+    _first("idle_power_w", "double", "W", _IDLE_POWER, lambda m: m.idle_power_w),
     _figure("params", "int64"),
     _figure("macs", "int64"),
     _trial(
@@ -153,7 +206,7 @@ EVALUATIONS: tuple[Column, ...] = (
         "hypervolume",
         "double",
         "share of one",
-        "share of the run's box that its front dominates after this trial; the box as of this file",
+        "share of the run's box that its front dominates after this trial, the box as of this file; null without one",
         lambda row: row.hypervolume,
     ),
     _trial(
@@ -176,14 +229,43 @@ PARETO: tuple[Column, ...] = (
         "the whole network, for Architecture.from_dict",
         lambda e: dump_json(e.architecture.as_dict(), "architecture"),
     ),
+    _confirmed(
+        "confirmed_latency_s",
+        "double",
+        "s",
+        "latency measured again at the end, in several processes interleaved with the rest of the front",
+        lambda m: m.latency_s,
+    ),
+    _confirmed("confirmed_low_s", "double", "s", "lower end of its 95 % interval, over processes", lambda m: m.low_s),
+    _confirmed("confirmed_high_s", "double", "s", "upper end of its 95 % interval, over processes", lambda m: m.high_s),
+    _confirmed("confirmed_verdict", "string", "-", _VERDICT, lambda m: m.verdict),
+    _confirmed(
+        "confirmed_processes", "int64", "count", "processes that it rests on", lambda m: len(m.process_medians_s)
+    ),
+    _standing(
+        "confirmed_on_front",
+        "bool",
+        "within the limits, and no other member beats it outside the intervals; null unless its verdict is ok or noisy",
+        lambda s: s.on_front,
+    ),
+    _standing("dominated_by", "int64", "trial that beats it outside the intervals", lambda s: s.dominated_by),
+    _standing(
+        "tied_with",
+        "list<int64>",
+        "trials of the confirmed front whose latency intervals overlap its own",
+        lambda s: s.tied_with,
+    ),
+    _standing("fell_off", "string", "why it left the front when it was confirmed, one line", lambda s: s.reason),
 )
-"""The rows that are `on_front`, the first cost ascending."""
+"""The rows that are `on_front`, the first cost ascending; what fell off when it was confirmed is marked and stays."""
 
-_PLAN_TYPES = {"str": "string", "int": "int64", "float": "double"}
+_PLAN_TYPES = {"str": "string", "int": "int64", "float": "double", "bool": "bool"}
 _PLAN_ABOUT: dict[str, tuple[str, str]] = {
-    "level": ("-", "screen (may claim a ranking) or confirm"),
+    "level": ("-", "screen (may claim a ranking), race (orders networks alone) or confirm"),
     "batch": ("images", "images in one inference"),
     "dtype": ("-", "number format of the inference"),
+    "cache": ("-", "hot, or cold: the processor's caches are emptied before every sample"),
+    "energy": ("-", "whether a pass of its own took the energy"),
     "min_warmup": ("count", "fewest warm-up calls"),
     "min_warmup_s": ("s", "shortest warm-up"),
     "max_warmup_s": ("s", "longest warm-up"),
@@ -191,14 +273,17 @@ _PLAN_ABOUT: dict[str, tuple[str, str]] = {
     "min_sampling_s": ("s", "shortest sampling"),
     "max_samples": ("count", "most samples"),
     "max_sampling_s": ("s", "longest sampling"),
-    "target_halfwidth": ("share of one", "half-width of the interval at which sampling stops"),
+    "target_halfwidth": ("share of one", "half-width of the interval of the median at which sampling stops"),
+    "min_processes": ("count", "fewest processes"),
+    "max_processes": ("count", "most processes"),
+    "target_process_halfwidth": ("share of one", "half-width of the interval over processes at which no more start"),
     "seed": ("-", "seed of the weights and inputs"),
 }
 
 
 def _plan_columns() -> Iterable[Column]:
     for field in fields(TimingPlan):
-        unit, about = _PLAN_ABOUT.get(field.name, ("-", "a field of TimingPlan"))
+        unit, about = _PLAN_ABOUT[field.name]
 
         def read(row: Sampled, name: str = field.name) -> Any:
             return getattr(row.measurement.plan, name)
@@ -213,23 +298,45 @@ def _of(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement
 MEASUREMENTS: tuple[Column, ...] = (
     Column("run", "string", "-", "name of the run, its folder's", lambda row: row.run),
     Column("trial", "int64", "-", "trial that asked for the measurement", lambda row: row.trial),
-    Column("measurement", "int64", "-", "number of the measurement in its trial, from 0", lambda row: row.index),
+    Column(
+        "measurement",
+        "int64",
+        "-",
+        "number of the measurement in its trial, from 0; that of its confirmation is the last",
+        lambda row: row.index,
+    ),
     _of("architecture", "string", "-", "digest of the network, equal for equal ones", lambda m: m.architecture),
     _of("device", "string", "-", "name of the device", lambda m: m.device),
     _of("device_digest", "string", "-", "digest of the device's definition", lambda m: m.device_digest),
-    _of("latency_s", "double", "s", "median of the kept samples, for the whole batch", lambda m: m.median_s),
-    _of("latency_low_s", "double", "s", "lower end of the 95 % interval of the median", lambda m: m.low_s),
-    _of("latency_high_s", "double", "s", "upper end of the 95 % interval of the median", lambda m: m.high_s),
-    _of("verdict", "string", "-", "ok, noisy, throttled, drift, invalid or failed", lambda m: m.verdict),
+    _of("latency_s", "double", "s", OBJECTIVES["latency"].about, lambda m: m.latency_s),
+    _of("latency_low_s", "double", "s", _LOW, lambda m: m.low_s),
+    _of("latency_high_s", "double", "s", _HIGH, lambda m: m.high_s),
+    _of("verdict", "string", "-", _VERDICT, lambda m: m.verdict),
     _of("reasons", "list<string>", "-", "why the verdict is not ok", lambda m: m.reasons),
-    _of("stop", "string", "-", "why sampling ended: converged, plateau or cap", lambda m: m.stop),
+    _of("stop", "string", "-", "why sampling ended: converged, plateau, cap or interrupted", lambda m: m.stop),
+    _of("process_medians_s", "list<double>", "s", "median of each process, of several", lambda m: m.process_medians_s),
+    _of(
+        "process_samples",
+        "list<int64>",
+        "count",
+        "how many of the samples each process gave, in order",
+        lambda m: m.process_samples,
+    ),
     _of("latencies_s", "list<double>", "s", "every raw sample in the order taken", lambda m: m.latencies_s),
     _of("kept", "list<bool>", "-", "which samples the gates let through, one mark a sample", lambda m: m.kept),
     _of("warmups_s", "list<double>", "s", "warm-up calls in the order taken", lambda m: m.warmups_s),
     _of("first_call_s", "double", "s", "the first call, before the warm-up", lambda m: m.first_call_s),
     _of("build_s", "double", "s", "time to build the network on the device", lambda m: m.build_s),
     _of("peak_memory_bytes", "int64", "bytes", OBJECTIVES["memory"].about, lambda m: m.peak_memory_bytes),
+    _of("end_to_end_s", "double", "s", _END_TO_END, lambda m: m.end_to_end_s),
+    _of("energy_j", "double", "J", OBJECTIVES["energy"].about, lambda m: m.energy_j),
+    _of("energy_source", "string", "-", _ENERGY_SOURCE, lambda m: m.energy_source),
+    _of("idle_power_w", "double", "W", _IDLE_POWER, lambda m: m.idle_power_w),
     _of("output_hash", "string", "-", "hash of the network's output", lambda m: m.output_hash),
+    _of("output_error", "double", "share of one", _OUTPUT_ERROR, lambda m: m.output_error),
+    _of("reused_from", "string", "-", _REUSED, lambda m: m.reused_from),
+    _of("runtime", "string", "-", "what executed the network", lambda m: m.settings.get("runtime")),
+    _of("threads", "int64", "count", "threads that it ran on", lambda m: m.settings.get("threads")),
     *_plan_columns(),
     _of("settings", "string", "JSON", "threads, affinity and other settings in force", lambda m: _json(m.settings)),
     _of("host", "string", "JSON", "the machine and its software", lambda m: _json(m.host)),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nasbench.errors import DamagedRunError, StoreError
+from nasbench.errors import DamagedRunError, RunNameError, StoreError
 from nasbench.store.schema import SCHEMA, checksum
 
 DATABASE = "run.db"
@@ -30,6 +30,7 @@ CREATE TABLE evaluations (
     trial INTEGER PRIMARY KEY, body TEXT NOT NULL, samples BLOB NOT NULL, sampler TEXT NOT NULL, crc INTEGER NOT NULL
 );
 CREATE TABLE finals (trial INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE confirmed (trial INTEGER PRIMARY KEY, body TEXT NOT NULL, samples BLOB NOT NULL, crc INTEGER NOT NULL);
 """
 
 
@@ -47,9 +48,9 @@ def damaged(folder: Path, what: str) -> DamagedRunError:
 
 
 def require(folder: Path) -> None:
-    """Raise StoreError when the folder holds no run."""
+    """Raise RunNameError when the folder holds no run."""
     if not (folder / DATABASE).is_file():
-        raise StoreError(f"{folder} holds no run: there is no {DATABASE} in it")
+        raise RunNameError(f"{folder} holds no run: there is no {DATABASE} in it")
 
 
 def build(path: Path, manifest_text: str) -> None:
@@ -153,7 +154,6 @@ def sqlite_faults(folder: Path, consequence: str = "") -> Iterator[None]:
             raise damaged(folder, f"{error}{end}") from error
         if code & 0xFF in _FULL:
             raise StoreError(
-                f"{folder} cannot be written: {error}{end}. "
-                "The disk may be full: free some space and go on with --resume"
+                f"{folder} cannot be written: {error}{end}. The disk may be full: free some space"
             ) from error
         raise StoreError(f"{folder / DATABASE}: {error}{end}") from error

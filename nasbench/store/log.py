@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nasbench.errors import DamagedRunError, StoreError
-from nasbench.records import Evaluation, Score
+from nasbench.errors import DamagedRunError, RunNameError, StoreError
+from nasbench.records import Evaluation, Measurement, Score
 from nasbench.store.columns import TABLES
 from nasbench.store.database import (
     DATABASE,
@@ -28,12 +28,15 @@ from nasbench.store.database import (
 )
 from nasbench.store.lock import RunLock, acknowledged_rows
 from nasbench.store.schema import (
+    SCHEMA,
     check_version,
     checksum,
     decode_evaluation,
+    decode_measurement,
     decode_score,
     dump_json,
     encode_evaluation,
+    encode_measurement,
     encode_score,
     load_json,
 )
@@ -80,26 +83,27 @@ class RunLog:
                 (name to value) decide the front.
 
         Raises:
-            StoreError: the folder holds a run or the parquet files of one, is a file, or cannot be written.
+            RunNameError: the folder holds a run or the parquet files of one, or a run cannot be named so.
+            StoreError: the folder is a file or cannot be written.
             RunLockedError: another process has just started this run.
         """
         if not _NAME.fullmatch(folder.resolve().name):
-            raise StoreError(f"a run cannot be named {folder.name!r}; 1 to 64 of A-Z a-z 0-9 . _ - are allowed")
+            raise RunNameError(f"a run cannot be named {folder.name!r}; 1 to 64 of A-Z a-z 0-9 . _ - are allowed")
         text = dump_json(dict(manifest), "manifest")
         with os_faults(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / DATABASE).exists():
-                raise StoreError(f"{folder} already holds a run; go on with --resume, or choose another name")
+                raise RunNameError(f"{folder} already holds a run; choose another name")
             for name in TABLES:
                 if (folder / f"{name}.parquet").exists():
-                    raise StoreError(
+                    raise RunNameError(
                         f"{folder} holds the results of a run without its log ({name}.parquet and no {DATABASE}), "
                         "which a new run would overwrite; choose another name"
                     )
             lock = RunLock(folder)
         try:
             if (folder / DATABASE).exists():
-                raise StoreError(f"{folder} already holds a run; go on with --resume, or choose another name")
+                raise RunNameError(f"{folder} already holds a run; choose another name")
             with sqlite_faults(folder):
                 # Built under another name and renamed, so that a run.db without its tables never exists.
                 build(folder / f"{DATABASE}.new", text)
@@ -117,7 +121,8 @@ class RunLog:
         """Open a run to append to it. The whole log is checked first, and a damaged one is not touched.
 
         Raises:
-            StoreError: there is no run, it cannot be written, or a newer nasbench wrote it.
+            RunNameError: there is no run.
+            StoreError: it cannot be written, or another schema's nasbench wrote it.
             RunLockedError: another process writes it; the text names the process and its machine.
             DamagedRunError: it is damaged; the text says how to save what is readable.
         """
@@ -127,6 +132,11 @@ class RunLog:
         try:
             with cls.read(folder) as log:
                 log.check()
+                if log.is_older:
+                    raise StoreError(
+                        f"{folder} has the schema {log.schema}, which this nasbench reads and does not write, since it "
+                        f"writes {SCHEMA}. Go on with a copy: nasbench repair {folder} --out {folder}-copy"
+                    )
             with sqlite_faults(folder):
                 _remove_leftovers(folder)
                 log = cls(folder, connect_writer(folder), lock)
@@ -141,7 +151,8 @@ class RunLog:
         """Open a run for reading alone, also while a writer is at work and in a folder that cannot be written.
 
         Raises:
-            StoreError: there is no run, or a newer nasbench wrote it.
+            RunNameError: there is no run.
+            StoreError: a newer nasbench wrote it.
             DamagedRunError: it is damaged so far that it cannot be opened.
         """
         require(folder)
@@ -169,8 +180,18 @@ class RunLog:
 
     @property
     def state(self) -> str:
-        """How far the run is, in words; the parquet files carry it, so that one from before is known as such."""
-        return describe_state(self.trial_count, len(self.final_scores()))
+        """How far the run is, in words; the parquet files carry it, so that one from before is known as such.
+
+        A confirmation can be repeated, so their number alone does not tell two states apart; their checksums do.
+        """
+        words = f"{self.trial_count} trials, {len(self.final_scores())} finals"
+        sums = self._confirmed_sums()
+        return f"{words}, {len(sums)} confirmed ({checksum(*sums):08x})" if sums else words
+
+    @property
+    def is_older(self) -> bool:
+        """Whether an older nasbench wrote it; such a run is read and left untouched."""
+        return self.schema < SCHEMA
 
     def append(
         self,
@@ -189,8 +210,7 @@ class RunLog:
             StoreError: the disk is full, the trial is stored already, or something in it is no plain data. Nothing was
                 written and the log is as it was.
         """
-        if self._lock is None:
-            raise StoreError(f"{self.folder} was opened for reading; nothing can be appended")
+        lock = self._require_writer()
         body, samples = encode_evaluation(evaluation)
         trial = evaluation.trial
         sampler = dump_json(dict(sampler_state or {}), f"the sampler state of trial {trial}")
@@ -212,7 +232,7 @@ class RunLog:
                 raise
         self._rows = rows
         self._study.update(changed)
-        self._lock.acknowledge(rows)
+        lock.acknowledge(rows)
 
     def append_final(self, trial: int, score: Score) -> None:
         """Write the score of a stored trial on the test split; a second one takes the place of the first.
@@ -220,8 +240,7 @@ class RunLog:
         Raises:
             StoreError: the disk is full or the log was opened for reading.
         """
-        if self._lock is None:
-            raise StoreError(f"{self.folder} was opened for reading; nothing can be appended")
+        self._require_writer()
         body = encode_score(score)
         with self._faults(f"the final score of trial {trial} was not stored"):
             self._connection.execute(
@@ -240,6 +259,46 @@ class RunLog:
             if not is_whole(row):
                 raise self._damage(f"the final score of trial {row[0]} was altered")
         return {trial: decode_score(body) for trial, body, _ in rows}
+
+    def append_confirmed(self, trial: int, measurement: Measurement) -> None:
+        """Write what confirming a stored trial gave; a second one takes the place of the first.
+
+        Raises:
+            StoreError: the disk is full, the log was opened for reading, or something in it is no plain data.
+        """
+        self._require_writer()
+        body, samples = encode_measurement(measurement, f"the confirmation of trial {trial}")
+        with self._faults(f"the confirmation of trial {trial} was not stored"):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?)",
+                (trial, body, samples, checksum(trial, body, samples)),
+            )
+
+    def forget_confirmed(self) -> None:
+        """Remove all that `append_confirmed` wrote, since what is confirmed anew does not compare with it.
+
+        Raises:
+            StoreError: the disk is full or the log was opened for reading.
+        """
+        self._require_writer()
+        with self._faults("the confirmations of before were not removed"):
+            self._connection.execute("DELETE FROM confirmed")
+
+    def confirmed(self) -> dict[int, Measurement]:
+        """Give what `append_confirmed` wrote, by trial.
+
+        Raises:
+            DamagedRunError: a measurement was altered.
+        """
+        if self.is_older:
+            return {}
+        with self._faults():
+            query = "SELECT trial, body, samples, crc FROM confirmed ORDER BY trial"
+            rows = self._connection.execute(query).fetchall()
+        for row in rows:
+            if not is_whole(row):
+                raise self._damage(f"the confirmation of trial {row[0]} was altered")
+        return {trial: decode_measurement(body, samples) for trial, body, samples, _ in rows}
 
     def evaluations(self) -> Iterator[tuple[Evaluation, dict[str, Any]]]:
         """Give every trial with its sampler state, in the order of the trial numbers.
@@ -279,6 +338,7 @@ class RunLog:
         for _ in self.evaluations():
             pass
         self.final_scores()
+        self.confirmed()
 
     def close(self) -> None:
         """End cleanly: what was written moves into the one file, side files and the lock go. Can be called twice."""
@@ -308,6 +368,7 @@ class RunLog:
         if version < 1:
             raise self._damage(f"its schema is {version}, and schemas start at 1")
         check_version(version, str(self.folder / DATABASE))
+        self.schema = version
         about = self._read_texts("about")
         if about.get("schema") != str(version) or "manifest" not in about:
             raise self._damage("its description is missing or contradicts itself")
@@ -331,6 +392,17 @@ class RunLog:
             raise self._damage("the number of its trials was altered")
         return int(row[0])
 
+    def _require_writer(self) -> RunLock:
+        if self._lock is None:
+            raise StoreError(f"{self.folder} was opened for reading; nothing can be appended")
+        return self._lock
+
+    def _confirmed_sums(self) -> list[int]:
+        if self.is_older:
+            return []
+        with self._faults():
+            return [row[0] for row in self._connection.execute("SELECT crc FROM confirmed ORDER BY trial")]
+
     def _changes(self, state: Mapping[str, Any]) -> dict[str, str]:
         texts = {key: dump_json(value, f"study_state.{key}") for key, value in state.items()}
         return {key: text for key, text in texts.items() if self._study.get(key) != text}
@@ -342,11 +414,6 @@ class RunLog:
     def _faults(self, consequence: str = "") -> Iterator[None]:
         with sqlite_faults(self.folder, consequence):
             yield
-
-
-def describe_state(trials: int, finals: int) -> str:
-    """Say how far a run is that has so many trials and so many of them scored at the end."""
-    return f"{trials} trials, {finals} finals"
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench.errors import DamagedRunError, StoreError
+from nasbench.errors import DamagedRunError, RunNameError, StoreError
 from nasbench.objectives import OBJECTIVES, Objective
 from nasbench.pareto import (
+    confirmed_front,
     hypervolume_curve,
     is_feasible,
     losses_of,
@@ -22,12 +23,12 @@ from nasbench.pareto import (
     normalize,
     reference_losses,
 )
-from nasbench.records import Evaluation
+from nasbench.records import Evaluation, Measurement
 from nasbench.registry import unknown_name
 from nasbench.store.columns import TABLES, Column, Sampled, Trial
 from nasbench.store.database import DATABASE, os_faults, sync_folder
 from nasbench.store.lock import is_locked
-from nasbench.store.log import RunLog, describe_state
+from nasbench.store.log import RunLog
 from nasbench.store.schema import SCHEMA, check_version, dump_json, load_json
 from nasbench.store.seal import broken_seal, seal
 
@@ -64,6 +65,11 @@ class Run:
     def limits(self) -> dict[str, float]:
         """The run's limits by objective name, in the objective's stored unit."""
         return run_limits(self.manifest)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the front was decided again by confirmed latencies, of one member at least."""
+        return bool(self.pareto["confirmed_on_front"].notna().any())
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
@@ -134,38 +140,48 @@ def flush(run: RunLog | Path) -> None:
 
 def build_tables(log: RunLog) -> dict[str, pa.Table]:
     """Give the three tables of a log by name. Raises DamagedRunError when the log is damaged."""
-    manifest = log.manifest
+    manifest, state = log.manifest, log.state  # the state first, so that a file never claims to be newer than it is
+    objectives, limits = run_objectives(manifest), run_limits(manifest)
     evaluations = [evaluation for evaluation, _ in log.evaluations()]
-    finals = log.final_scores()
+    finals, confirmed = log.final_scores(), log.confirmed()
+    trials = judge(log.name, evaluations, objectives, limits)
+    standings = confirmed_front([t.evaluation for t in trials if t.on_front], confirmed, objectives, limits)
     trials = [
-        replace(trial, final=finals.get(trial.evaluation.trial))
-        for trial in judge(log.name, evaluations, run_objectives(manifest), run_limits(manifest))
+        replace(trial, final=finals.get(number), confirmed=confirmed.get(number), standing=standings.get(number))
+        for trial, number in ((trial, trial.evaluation.trial) for trial in trials)
     ]
     sampled = [
-        Sampled(log.name, evaluation.trial, index, measurement)
-        for evaluation in evaluations
-        if evaluation.status != "duplicate"
-        for index, measurement in enumerate(evaluation.measurements)
+        Sampled(log.name, trial.evaluation.trial, index, measurement)
+        for trial in trials
+        if trial.evaluation.status != "duplicate"
+        for index, measurement in enumerate(_measurements(trial))
     ]
     front = [trial for trial in trials if trial.on_front]
-    costs = [objective for objective in run_objectives(manifest) if not objective.maximize]
+    costs = [objective for objective in objectives if not objective.maximize]
     if costs:
         front.sort(key=lambda trial: costs[0].read(trial.evaluation) or 0.0)
     rows: dict[str, Sequence[Any]] = {"evaluations": trials, "measurements": sampled, "pareto": front}
     metadata = {
         "nasbench.schema": str(SCHEMA),
         "nasbench.manifest": dump_json(manifest, "manifest"),
-        "nasbench.state": describe_state(len(evaluations), len(finals)),
+        "nasbench.state": state,
     }
     return {name: _table(columns, rows[name], {**metadata, "nasbench.table": name}) for name, columns in TABLES.items()}
+
+
+def _measurements(trial: Trial) -> tuple[Measurement, ...]:
+    return trial.evaluation.measurements + ((trial.confirmed,) if trial.confirmed else ())
 
 
 def judge(
     run: str, evaluations: Sequence[Evaluation], objectives: Sequence[Objective], limits: Mapping[str, float]
 ) -> list[Trial]:
-    """Say of each trial whether it is feasible, whether it is on the front, and the hypervolume after it."""
+    """Say of each trial whether it is feasible, whether it is on the front, and the hypervolume after it.
+
+    Without objectives there is no front, and the other two are None.
+    """
     if not objectives:
-        return [Trial(run, evaluation, False, False, 0.0) for evaluation in evaluations]
+        return [Trial(run, evaluation, None, False, None) for evaluation in evaluations]
     feasible = [is_feasible(evaluation, objectives, limits) for evaluation in evaluations]
     losses = losses_of((e for e, flag in zip(evaluations, feasible, strict=True) if flag), objectives)
     curve = hypervolume_curve(normalize(losses, objectives, reference_losses(objectives, limits, losses)), feasible)
@@ -179,12 +195,15 @@ def judge(
 def read_table(folder: Path, name: str) -> pa.Table:
     """Read one file of a run, every byte checked; a missing or damaged one is rebuilt from the log, and that is logged.
 
+    A file that an older nasbench wrote lacks columns, which are null then. It stays as it is.
+
     Args:
         folder: the run.
         name: evaluations, measurements or pareto.
 
     Raises:
-        StoreError: there is neither file nor log, or a newer nasbench wrote them.
+        RunNameError: there is neither file nor log.
+        StoreError: a newer nasbench wrote them.
         DamagedRunError: the file is damaged and the log is missing or damaged too.
     """
     path = folder / f"{name}.parquet"
@@ -194,7 +213,7 @@ def read_table(folder: Path, name: str) -> pa.Table:
         if not (folder / DATABASE).is_file():
             if isinstance(error, DamagedRunError):
                 raise DamagedRunError(f"{error}; there is no {DATABASE} to rebuild it from") from error
-            raise StoreError(f"{folder} holds no run: there is neither {path.name} nor {DATABASE} in it") from error
+            raise RunNameError(f"{folder} holds no run: there is neither {path.name} nor {DATABASE} in it") from error
         if isinstance(error, DamagedRunError):
             _log.warning("%s; rebuilt it from %s", error, DATABASE)
         return _rebuild(folder)[name]
@@ -249,8 +268,11 @@ def _is_current(path: Path, state: str) -> bool:
 
 
 def _rebuild(folder: Path) -> dict[str, pa.Table]:
+    """Build the tables anew and write them, where that is possible and the run is not an older program's."""
     with RunLog.read(folder) as log:
-        tables = build_tables(log)
+        tables, is_older = build_tables(log), log.is_older
+    if is_older:
+        return tables
     try:
         for name, table in tables.items():
             _write(folder / f"{name}.parquet", table)
@@ -328,7 +350,17 @@ def _read(path: Path) -> pa.Table:
     except (OSError, KeyError, ValueError) as error:
         raise DamagedRunError(f"{path} is damaged: {error}") from error
     check_version(version, str(path))
-    return table
+    return table if version == SCHEMA else _with_missing_columns(table, TABLES[path.stem])
+
+
+def _with_missing_columns(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Give an older program's table the columns that it does not have, as nulls, and the order of now."""
+    import pyarrow as pa
+
+    absent = [column for column in columns if column.name not in table.column_names]
+    for column in absent:
+        table = table.append_column(column.name, pa.nulls(table.num_rows, arrow_type(column.type)))
+    return table.select([column.name for column in columns])
 
 
 def _manifest(table: pa.Table) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nasbench.store.columns import TABLES
 from nasbench.store.database import DATABASE, build, is_whole, os_faults, require
 from nasbench.store.lock import acknowledged_rows, describe_holder, is_locked
 from nasbench.store.log import RunLog
-from nasbench.store.schema import check_version, decode_evaluation, decode_score, load_json
+from nasbench.store.schema import check_version, decode_evaluation, decode_measurement, decode_score, load_json
 
 _READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 _GAP = 2000  # trials tried one by one behind the last one that was found
@@ -41,7 +41,8 @@ def recover(folder: Path, out: Path) -> Recovered:
     since every log has its tables at the same pages.
 
     Raises:
-        StoreError: there is no run, it is being written, a newer nasbench wrote it, or `out` cannot be made.
+        RunNameError: there is no run, or `out` is taken.
+        StoreError: it is being written, a newer nasbench wrote it, or `out` cannot be made.
         DamagedRunError: not even what was asked of the run is readable.
     """
     require(folder)
@@ -66,6 +67,9 @@ def recover(folder: Path, out: Path) -> Recovered:
             log.append(evaluation, load_json(row[3]), study)
             if trial in found.finals:
                 log.append_final(trial, decode_score(found.finals[trial]))
+            if trial in found.confirmed:
+                _, body, samples, _ = found.confirmed[trial]
+                log.append_confirmed(trial, decode_measurement(body, samples))
             saved += 1
     total = max(found.rows, acknowledged_rows(folder))
     return Recovered(out, saved, max(0, total - saved) if total or not saved else None, found.study_complete)
@@ -79,6 +83,7 @@ class _Found:
         self.study: dict[str, str] = {}
         self.trials: dict[int, Row] = {}
         self.finals: dict[int, str] = {}
+        self.confirmed: dict[int, Row] = {}
         self.rows = 0
         self.study_complete = False
 
@@ -95,6 +100,8 @@ class _Found:
                 self.rows = max(self.rows, rows)
             for trial, body, _ in _rows(connection, "SELECT trial, body, crc FROM finals"):
                 self.finals.setdefault(trial, body)
+            for row in _rows(connection, "SELECT trial, body, samples, crc FROM confirmed"):
+                self.confirmed.setdefault(row[0], row)
             self._read_trials(connection)
 
     def _read_trials(self, connection: sqlite3.Connection) -> None:

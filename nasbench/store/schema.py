@@ -19,8 +19,12 @@ from nasbench.errors import DamagedRunError, DefinitionError, StoreError
 from nasbench.records import STATUSES, Cost, Evaluation, Measurement, Score, TimingPlan
 from nasbench.space.architecture import Architecture
 
-SCHEMA = 1
-"""Version of everything in a run folder. An older one is read, a newer one refused."""
+SCHEMA = 2
+"""Version of everything in a run folder. An older one is read and never written, a newer one refused.
+
+2: measurements of several processes, whose latency is not the median of the pooled samples as a program of schema 1
+would take it to be; the table of confirmed figures.
+"""
 
 _TUPLE = "$tuple"
 _SAMPLES = ("latencies_s", "warmups_s")
@@ -102,6 +106,29 @@ def decode_evaluation(text: str, blob: bytes) -> Evaluation:
             f"{evaluation.architecture.digest}; a kind of rows has changed its defaults"
         )
     return evaluation
+
+
+def encode_measurement(measurement: Measurement, what: str) -> tuple[str, bytes]:
+    """Give a measurement as JSON text and the blob of its raw samples; `what` names it in errors.
+
+    Raises:
+        StoreError: a figure is NaN or infinite, or something in it is no plain data.
+    """
+    blob = bytearray()
+    text = dump_json(_encode_measurement(measurement, blob, what), what)
+    return text, bytes(blob)
+
+
+def decode_measurement(text: str, blob: bytes) -> Measurement:
+    """Read what `encode_measurement` wrote. A field that an older program did not know takes its default.
+
+    Raises:
+        DamagedRunError: it is no measurement.
+    """
+    try:
+        return _decode_measurement(load_json(text), memoryview(blob))[0]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedRunError(f"a stored measurement cannot be read: {type(error).__name__} {error}") from error
 
 
 def encode_score(score: Score) -> str:

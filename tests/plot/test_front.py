@@ -6,12 +6,15 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
-from run_samples import MANIFEST, make_evaluation, make_evaluations, write_run
+from run_samples import MANIFEST, make_confirmation, make_evaluation, make_evaluations, write_run
 
 from nasbench.errors import DefinitionError, StoreError
 from nasbench.objectives import OBJECTIVES
+from nasbench.plot import front
 from nasbench.plot.axes import make_axis
 from nasbench.plot.front import draw_front
+from nasbench.plot.style import LOOKS
+from nasbench.store.log import RunLog
 from nasbench.store.parquet import flush, read_run
 
 OBJECTIVES_3 = ["accuracy", "latency", "params"]
@@ -102,6 +105,64 @@ def test_verdicts_other_than_ok_are_counted_in_the_legend(tmp_path):
     assert "run: 1 trial, 1 on the front (1 noisy)" in texts(tmp_path / "front.svg")
 
 
+@pytest.fixture
+def confirmed(tmp_path):
+    """Three members; the first is slower than the search found, so that it falls off, and the others are ties."""
+    latencies_s = {0: 0.009, 1: 0.0051, 2: 0.005}
+    evaluations = [make_evaluation(trial, 0.5 + trial / 10, 0.004 + trial / 1000) for trial in latencies_s]
+    write_run(tmp_path / "run", evaluations)
+    with RunLog.open(tmp_path / "run") as log:
+        for evaluation in evaluations:
+            latency_s = latencies_s[evaluation.trial]
+            log.append_confirmed(evaluation.trial, make_confirmation(evaluation.architecture, latency_s))
+    return read_run(tmp_path / "run")
+
+
+def test_a_confirmed_front_says_so_and_shows_what_fell_off(confirmed, tmp_path):
+    draw_front([confirmed], tmp_path / "front.svg")
+
+    found = texts(tmp_path / "front.svg")
+    assert "run: 3 trials, 2 on the confirmed front" in found
+    assert "fell off when it was confirmed" in found and "as the search measured it, in one process" in found
+
+
+def test_the_front_stands_at_the_confirmed_latencies_and_trials_where_the_search_found_them(confirmed):
+    series = front._series(confirmed, LOOKS[0], OBJECTIVES["latency"], OBJECTIVES["accuracy"])
+
+    stored = confirmed.pareto.set_index("trial")
+    for frame, trials in ((series.front, [1, 2]), (series.fallen, [0])):
+        assert sorted(frame["trial"]) == trials
+        for row in frame.itertuples():
+            assert row.latency_s == stored.loc[row.trial, "confirmed_latency_s"]
+            assert row.latency_high_s == stored.loc[row.trial, "confirmed_high_s"]
+    assert list(series.feasible["latency_s"]) == list(confirmed.evaluations["latency_s"])
+
+
+def test_a_confirmation_that_decides_nothing_leaves_a_member_where_the_search_found_it(confirmed):
+    with RunLog.open(confirmed.folder) as log:
+        throttled = replace(log.confirmed()[0], verdict="throttled")
+        log.append_confirmed(0, throttled)
+    run = read_run(confirmed.folder)
+    placed = front._series(run, LOOKS[0], OBJECTIVES["latency"], OBJECTIVES["accuracy"]).placed
+
+    assert placed["latency_s"][0] == run.evaluations["latency_s"][0]
+    assert run.pareto["confirmed_latency_s"][0] == pytest.approx(throttled.latency_s)
+
+
+def test_a_run_without_objectives_has_no_front_to_draw(tmp_path):
+    runs = [make_run(tmp_path / name, make_evaluations(2), {"kind": "bench"}) for name in ("a", "b")]
+
+    with pytest.raises(DefinitionError, match="a has 0 objectives; a front needs 2"):
+        draw_front(runs, tmp_path / "front.svg")
+
+
+def test_a_front_of_two_other_figures_is_the_same_whether_it_was_confirmed_or_not(confirmed):
+    run = replace(confirmed, manifest=confirmed.manifest | {"objectives": OBJECTIVES_3})
+    series = front._series(run, LOOKS[0], OBJECTIVES["params"], OBJECTIVES["accuracy"])
+
+    assert list(series.front["trial"]) == [2] and not len(series.fallen)
+
+
 @pytest.mark.parametrize("evaluations", [[], [make_evaluation(0)], [make_evaluation(0, status="pruned")]])
 def test_runs_with_next_to_nothing_can_be_drawn(tmp_path, evaluations):
     draw_front([make_run(tmp_path / "run", evaluations)], tmp_path / "front.svg")
@@ -167,6 +228,7 @@ def test_a_figure_that_cannot_be_written_is_said(run, tmp_path):
         ("latency", [], "Latency (s)", 1),
         ("params", [3e6, 5e6], "Parameters (millions)", 1e-6),
         ("memory", [2**21], "Memory (MiB)", 2**-20),
+        ("energy", [0.002, 0.03], "Energy (mJ)", 1e3),
         ("accuracy", [0.5], "Top-1 accuracy (%)", 100),
     ],
 )

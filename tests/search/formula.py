@@ -65,14 +65,30 @@ class FormulaAccuracy(Accuracy):
 
 
 class FormulaDevice(Device):
+    """`slower` is by how much a network, by its digest, takes longer at the level confirm than on the screen."""
+
     spec = DeviceSpec("formula", "formula", "formula", 1, 0)
+    energy_source = "a formula"
 
-    def __init__(self):
+    def __init__(self, slower=None, broken=()):
         self.calls = []
+        self.slower = slower or {}
+        self.broken = broken
 
-    def measure(self, architecture, plan: TimingPlan):
-        self.calls.append(architecture.digest)
+    def fingerprint(self):
+        return {"machine": "a formula"}
+
+    def take_turns(self, architectures, plan, steer):
+        raise NotImplementedError("a search takes networks one by one")
+
+    def take(self, architecture, plan: TimingPlan):
+        self.calls.append((architecture.digest, plan.level))
+        if (architecture.digest, plan.level) in self.broken:
+            raise Crashed("the child died of SIGSEGV")
         latency = 1e-4 * len(architecture.blocks) + count(architecture).macs * 1e-9
+        if plan.level == "confirm":
+            repeat = self.calls.count((architecture.digest, "confirm"))
+            latency *= (1 + self.slower.get(architecture.digest, 0.0)) * (1 + 0.001 * (-1) ** repeat)
         return Measurement(
             architecture=architecture.digest,
             device="formula",
@@ -90,4 +106,6 @@ class FormulaDevice(Device):
             stop="converged",
             peak_memory_bytes=1000,
             output_hash=None,
+            settings={"runtime": "formula", "threads": 1},
+            energy_j=latency * 10 if plan.energy else None,
         )

@@ -9,7 +9,8 @@ from nasbench import pareto
 from nasbench.errors import Crashed, DefinitionError, DeviceError, SearchError
 from nasbench.objectives import OBJECTIVES
 from nasbench.records import TimingPlan
-from nasbench.search.run import Budget, Search, SearchPlan, check_limits
+from nasbench.search.plan import Budget, SearchPlan
+from nasbench.search.run import Search, check_limits
 from nasbench.search.samplers import SAMPLERS
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import read_run
@@ -134,7 +135,7 @@ def test_a_limit_on_latency_keeps_candidates_from_being_trained(tmp_path):
     assert slow and all(e.measurements and e.score is None for e in slow)
     assert "latency is" in slow[0].error and "the limit is 500 us" in slow[0].error
     assert len(accuracy.calls) == 30 - len(slow)
-    assert all(e.measurements[0].median_s <= 5e-4 for e in search.front.members)
+    assert all(e.measurements[0].latency_s <= 5e-4 for e in search.front.members)
 
 
 def test_a_crashing_candidate_becomes_a_row_and_the_search_goes_on(tmp_path):
@@ -153,10 +154,10 @@ def test_when_everything_fails_the_search_ends_and_says_why(tmp_path):
 
 def test_a_device_that_is_gone_ends_the_search_and_the_run_can_go_on(tmp_path):
     class Leaving(FormulaDevice):
-        def measure(self, architecture, plan):
+        def take(self, architecture, plan):
             if len(self.calls) == 4:
                 raise DeviceError("device 'formula' is gone")
-            return super().measure(architecture, plan)
+            return super().take(architecture, plan)
 
     with pytest.raises(DeviceError, match="is gone"):
         run_search(tmp_path / "run", plan(seed=5), 9, device=Leaving())
@@ -199,7 +200,7 @@ def test_the_front_and_hypervolume_shown_are_those_stored_and_those_of_a_brute_f
     search = run_search(tmp_path / "run", plan(sampler="tpe"), 40)
     run = read_run(tmp_path / "run")
     complete = [e for e in stored(tmp_path / "run") if e.status == "complete"]
-    losses = np.array([[-e.score.value, e.measurements[0].median_s] for e in complete])
+    losses = np.array([[-e.score.value, e.measurements[0].latency_s] for e in complete])
     front = {
         e.trial
         for e, own in zip(complete, losses, strict=True)

@@ -1,9 +1,10 @@
 """Evaluations that look like a search's, made from a seed."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
-from nasbench.records import Cost, Evaluation, Measurement, Score, TimingPlan
+from nasbench.records import CONFIRM, Cost, Evaluation, Measurement, Score, TimingPlan
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 from nasbench.store.log import RunLog
@@ -71,6 +72,18 @@ def make_evaluations(count, seed=0):
         make_evaluation(trial, draw.uniform(0.1, 0.9), draw.uniform(0.001, 0.01), draw.randrange(1000, 9000))
         for trial in range(count)
     ]
+
+
+def make_confirmation(architecture, latency_s=0.004, **changes):
+    medians = tuple(latency_s * factor for factor in (0.99, 1.0, 1.01))
+    values = {
+        "plan": replace(CONFIRM, min_processes=3),
+        "process_medians_s": medians,
+        "process_samples": (4, 4, 4),
+        "low_s": 0.985 * latency_s,
+        "high_s": 1.015 * latency_s,
+    }
+    return make_measurement(architecture, latency_s, samples=12, **(values | changes))
 
 
 def write_run(folder: Path, evaluations, manifest=None):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_samples import MANIFEST, make_evaluations, write_run
+from run_samples import MANIFEST, make_confirmation, make_evaluations, write_run
 
 from nasbench.cli.ls import ls
 from nasbench.errors import DamagedRunError, StoreError
@@ -21,7 +21,11 @@ TRIALS = 12
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory):
-    folder = write_run(tmp_path_factory.mktemp("damage") / "run", make_evaluations(TRIALS))
+    evaluations = make_evaluations(TRIALS)
+    folder = write_run(tmp_path_factory.mktemp("damage") / "run", evaluations)
+    with RunLog.open(folder) as log:
+        for evaluation in evaluations:
+            log.append_confirmed(evaluation.trial, make_confirmation(evaluation.architecture))
     flush(folder)
     return folder
 
@@ -47,7 +51,7 @@ os._exit(9)
 
 def contents(folder):
     with RunLog.read(folder) as log:
-        return log.manifest, list(log.evaluations()), log.study_state()
+        return log.manifest, list(log.evaluations()), log.study_state(), log.confirmed()
 
 
 def damaged_copies(folder, target, name, step):
@@ -95,7 +99,7 @@ def test_a_log_that_was_cut_is_an_error_and_is_left_as_it_is(request, tmp_path, 
 @pytest.mark.parametrize("fixture", ["closed", "killed"])
 def test_repair_saves_what_is_readable_and_nothing_else(request, tmp_path, fixture):
     folder = request.getfixturevalue(fixture)
-    manifest, truth, _ = contents(folder)
+    manifest, truth, _, confirmed = contents(folder)
     name = "run.db" if fixture == "closed" else "run.db-wal"
     least = TRIALS
     step = (folder / name).stat().st_size // 6
@@ -106,6 +110,7 @@ def test_repair_saves_what_is_readable_and_nothing_else(request, tmp_path, fixtu
         assert saved[0] == manifest
         assert [row for row in truth if row in saved[1]] == saved[1]
         assert answer.saved == len(saved[1])
+        assert saved[3].items() <= confirmed.items()
         if answer.lost is not None:
             assert answer.saved + answer.lost == TRIALS
         least = min(least, answer.saved)

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from run_samples import MANIFEST, make_evaluation, make_evaluations, write_run
+from run_samples import MANIFEST, make_confirmation, make_evaluation, make_evaluations, write_run
 
-from nasbench.errors import DamagedRunError, RunLockedError, StoreError
+from nasbench.errors import DamagedRunError, RunLockedError, RunNameError, StoreError
 from nasbench.records import Score
 from nasbench.store.log import RunLog
-from nasbench.store.parquet import TABLES, read_table
+from nasbench.store.parquet import TABLES, read_run, read_table
 from nasbench.store.repair import recover
+from nasbench.store.schema import SCHEMA, checksum
 
 HERE = Path(__file__).parent
 
@@ -74,7 +75,7 @@ def test_results_without_their_log_are_not_overwritten(tmp_path, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / f"{name}.parquet").write_bytes(b"of an older run")
 
-    with pytest.raises(StoreError, match=rf"holds the results of a run without its log \({name}\.parquet"):
+    with pytest.raises(RunNameError, match=rf"holds the results of a run without its log \({name}\.parquet"):
         RunLog.create(tmp_path / "run", MANIFEST)
     assert [path.name for path in (tmp_path / "run").iterdir()] == [f"{name}.parquet"]
 
@@ -164,7 +165,7 @@ def test_the_second_writer_is_refused_at_once_with_who_holds_the_run(tmp_path):
         started = time.monotonic()
         with pytest.raises(RunLockedError, match=rf"written by process {child.pid} on \S+ since 20"):
             RunLog.open(tmp_path / "run")
-        with pytest.raises(StoreError, match="already holds a run"):
+        with pytest.raises(RunNameError, match="already holds a run"):
             RunLog.create(tmp_path / "run", MANIFEST)
         assert time.monotonic() - started < 1.0
     finally:
@@ -237,7 +238,9 @@ def test_a_full_disk_leaves_the_last_trial_whole_or_absent(tmp_path, limit):
     answer = run_script(script, tmp_path / "run", limit)
 
     count, _, text = answer.stdout.strip().partition(" ")
-    assert "may be full" in text and f"trial {count} was not stored" in text and "--resume" in text, answer.stderr
+    assert "may be full" in text and f"trial {count} was not stored" in text and "free some space" in text, (
+        answer.stderr
+    )
     assert len(text.splitlines()) == 1
     with RunLog.open(tmp_path / "run") as log:
         assert [evaluation.trial for evaluation, _ in log.evaluations()] == list(range(int(count)))
@@ -271,22 +274,22 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
         RunLog.create(tmp_path / "results" / "run", MANIFEST)
 
 
-def test_a_folder_that_holds_a_run_is_refused_with_the_way_to_go_on(tmp_path):
+def test_a_folder_that_holds_a_run_is_refused_whatever_kind_of_run_it_is(tmp_path):
     write_run(tmp_path / "run", [])
 
-    with pytest.raises(StoreError, match="already holds a run; go on with --resume"):
+    with pytest.raises(RunNameError, match=r"already holds a run; choose another name$"):
         RunLog.create(tmp_path / "run", MANIFEST)
 
 
 @pytest.mark.parametrize("name", ["a b", "ä", "x" * 65, "a:b"])
 def test_a_name_that_is_no_run_name_is_refused(tmp_path, name):
-    with pytest.raises(StoreError, match="cannot be named"):
+    with pytest.raises(RunNameError, match="cannot be named"):
         RunLog.create(tmp_path / name, MANIFEST)
 
 
 def test_a_folder_without_a_run_is_said_to_be_one(tmp_path):
     for opener in (RunLog.open, RunLog.read):
-        with pytest.raises(StoreError, match=r"holds no run: there is no run\.db"):
+        with pytest.raises(RunNameError, match=r"holds no run: there is no run\.db"):
             opener(tmp_path)
 
 
@@ -319,12 +322,12 @@ def test_a_folder_that_cannot_be_written_is_refused_and_can_be_read():
 def test_a_newer_schema_is_refused_with_both_versions_and_nothing_is_changed(tmp_path):
     folder = write_run(tmp_path / "run", make_evaluations(1))
     connection = sqlite3.connect(folder / "run.db")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
     before = (folder / "run.db").read_bytes()
 
     for opener in (RunLog.open, RunLog.read):
-        with pytest.raises(StoreError, match="has the schema 2, and this nasbench reads up to 1"):
+        with pytest.raises(StoreError, match=rf"has the schema {SCHEMA + 1}, and this nasbench reads up to {SCHEMA}"):
             opener(folder)
     assert (folder / "run.db").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["run.db"]
@@ -361,3 +364,83 @@ def test_a_final_score_is_kept_beside_its_trial_and_survives_a_repair(tmp_path):
     recover(tmp_path / "run", tmp_path / "saved")
     with RunLog.read(tmp_path / "saved") as log:
         assert log.final_scores() == {0: score}
+
+
+def test_a_confirmation_is_kept_beside_its_trial_and_survives_a_repair(tmp_path):
+    evaluation = make_evaluation(0)
+    first, second = (make_confirmation(evaluation.architecture, latency_s) for latency_s in (0.004, 0.005))
+    with RunLog.create(tmp_path / "run", {}) as log:
+        log.append(evaluation)
+        log.append_confirmed(0, first)
+        states = {log.state}
+        log.append_confirmed(0, second)
+        states.add(log.state)
+    with RunLog.open(tmp_path / "run") as log:
+        assert log.confirmed() == {0: second}
+        assert len(states) == 2 and log.state in states
+    recover(tmp_path / "run", tmp_path / "saved")
+    with RunLog.read(tmp_path / "saved") as log:
+        assert log.confirmed() == {0: second}
+
+
+def test_confirmations_that_are_forgotten_are_gone_and_the_state_says_so(tmp_path):
+    evaluations = make_evaluations(2)
+    write_run(tmp_path / "run", evaluations)
+    with RunLog.open(tmp_path / "run") as log:
+        for evaluation in evaluations:
+            log.append_confirmed(evaluation.trial, make_confirmation(evaluation.architecture))
+        state = log.state
+        log.forget_confirmed()
+
+        assert log.confirmed() == {} and log.state != state
+    with RunLog.read(tmp_path / "run") as log:
+        log.check()
+        assert log.confirmed() == {}
+
+
+def test_a_confirmation_that_is_acknowledged_survives_kill_minus_9(tmp_path):
+    script = """
+        import os, sys
+        from pathlib import Path
+        from run_samples import MANIFEST, make_confirmation, make_evaluation
+        from nasbench.store.log import RunLog
+        log = RunLog.create(Path(sys.argv[1]), MANIFEST)
+        evaluation = make_evaluation(0)
+        log.append(evaluation)
+        log.append_confirmed(0, make_confirmation(evaluation.architecture))
+        os._exit(9)
+    """
+    run_script(script, tmp_path / "run")
+
+    with RunLog.read(tmp_path / "run") as log:
+        assert log.confirmed() == {0: make_confirmation(make_evaluation(0).architecture)}
+
+
+def make_older(folder):
+    """Turn a run into one that a program of schema 1 wrote: without the table of confirmed figures."""
+    connection = sqlite3.connect(folder / "run.db")
+    connection.execute("DROP TABLE confirmed")
+    connection.execute("UPDATE about SET value = '1', crc = ? WHERE key = 'schema'", (checksum("schema", "1"),))
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+
+def test_an_older_run_is_read_and_not_written_and_a_copy_of_it_goes_on(tmp_path):
+    evaluations = make_evaluations(3)
+    folder = write_run(tmp_path / "run", evaluations)
+    make_older(folder)
+    before = (folder / "run.db").read_bytes()
+
+    with RunLog.read(folder) as log:
+        assert [evaluation for evaluation, _ in log.evaluations()] == evaluations
+        assert log.confirmed() == {}
+        log.check()
+    with pytest.raises(StoreError, match=r"has the schema 1, which this nasbench reads and does not write.*repair"):
+        RunLog.open(folder)
+    assert len(read_run(folder).evaluations) == 3
+    assert (folder / "run.db").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["run.db"]
+    recover(folder, tmp_path / "copy")
+    with RunLog.open(tmp_path / "copy") as log:
+        log.append(make_evaluation(3))

@@ -8,9 +8,19 @@ from run_samples import make_architecture, make_evaluation, make_measurement
 
 from nasbench.errors import DamagedRunError, StoreError
 from nasbench.records import STATUSES, Cost, Evaluation, Score, TimingPlan
-from nasbench.store.schema import check_version, decode_evaluation, dump_json, encode_evaluation, load_json
+from nasbench.store.schema import (
+    SCHEMA,
+    check_version,
+    decode_evaluation,
+    decode_measurement,
+    dump_json,
+    encode_evaluation,
+    encode_measurement,
+    load_json,
+)
 
-TEXT = st.text(max_size=12).filter(lambda text: not any(0xD800 <= ord(c) <= 0xDFFF for c in text))
+# Hypothesis draws on the constants of the code it tests, and "$tuple" is the one key that is refused.
+TEXT = st.text(max_size=12).filter(lambda text: text != "$tuple" and not any(0xD800 <= ord(c) <= 0xDFFF for c in text))
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.none() | st.floats(0, 1e3)
 PLAIN = st.recursive(
@@ -31,7 +41,9 @@ def measurements(draw):
     count = draw(st.integers(0, 12))
     return make_measurement(
         draw(ARCHITECTURE),
-        plan=TimingPlan(batch=draw(st.integers(1, 64)), target_halfwidth=draw(st.floats(0, 1))),
+        plan=TimingPlan(
+            batch=draw(st.integers(1, 64)), energy=draw(st.booleans()), target_halfwidth=draw(st.floats(0, 1))
+        ),
         latencies_s=tuple(draw(st.lists(NUMBER, min_size=count, max_size=count))),
         kept=tuple(draw(st.lists(st.booleans(), min_size=count, max_size=count))),
         warmups_s=tuple(draw(st.lists(NUMBER, max_size=3))),
@@ -42,6 +54,14 @@ def measurements(draw):
         output_hash=draw(st.none() | TEXT),
         settings=draw(PLAIN_DICT),
         noise=draw(PLAIN_DICT),
+        process_medians_s=tuple(draw(st.lists(NUMBER, max_size=3))),
+        process_samples=tuple(draw(st.lists(st.integers(0, 2**40), max_size=3))),
+        output_error=draw(SECONDS),
+        energy_j=draw(SECONDS),
+        idle_power_w=draw(SECONDS),
+        energy_source=draw(st.none() | TEXT),
+        end_to_end_s=draw(SECONDS),
+        reused_from=draw(st.none() | TEXT),
     )
 
 
@@ -81,6 +101,14 @@ def test_an_evaluation_comes_back_as_it_was(evaluation):
 
     assert back == evaluation
     assert repr(back) == repr(evaluation)  # types too: 1 is not 1.0, a tuple is no list
+
+
+@settings(max_examples=50, deadline=None)
+@given(measurements())
+def test_a_measurement_alone_comes_back_as_it_was(measurement):
+    back = decode_measurement(*encode_measurement(measurement, "it"))
+
+    assert repr(back) == repr(measurement)
 
 
 @given(PLAIN_DICT)
@@ -142,6 +170,11 @@ def test_a_field_that_an_older_program_did_not_write_takes_its_default():
     assert decode_evaluation(text.replace(',"published":null', ""), blob) == make_evaluation()
 
 
+def test_what_is_no_measurement_is_damage():
+    with pytest.raises(DamagedRunError, match="a stored measurement cannot be read"):
+        decode_measurement("{}", b"")
+
+
 def test_an_architecture_that_reads_as_another_one_is_noticed():
     text, blob = encode_evaluation(make_evaluation())
 
@@ -150,7 +183,7 @@ def test_an_architecture_that_reads_as_another_one_is_noticed():
 
 
 def test_a_newer_schema_is_refused_with_both_versions_and_an_impossible_one_is_damage():
-    with pytest.raises(StoreError, match="x has the schema 2, and this nasbench reads up to 1"):
-        check_version(2, "x")
+    with pytest.raises(StoreError, match=rf"x has the schema {SCHEMA + 1}, and this nasbench reads up to {SCHEMA}"):
+        check_version(SCHEMA + 1, "x")
     with pytest.raises(DamagedRunError):
         check_version(0, "x")

@@ -1,0 +1,127 @@
+"""From what a user types to networks: published names, files, factories, trials of stored runs, samples of a space."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from nasbench.errors import DefinitionError, UnknownNameError
+from nasbench.model.foreign import is_foreign
+from nasbench.space.architecture import Architecture
+from nasbench.space.load import find_architecture
+from nasbench.space.space import SearchSpace
+from nasbench.store.database import DATABASE
+from nasbench.store.log import RunLog
+from nasbench.store.parquet import read_run
+
+INPUT_SHAPE = (3, 224, 224)
+"""(channels, height, width) that a factory's network is given when nothing else is said."""
+
+_IDLE_DRAWS = 1000
+"""Draws in a row without a new network, after which a space is taken to have no more of them."""
+
+
+def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> tuple[str, Architecture]:
+    """Find a network and what to call it.
+
+    Args:
+        text: the name of a published architecture, a `.yaml` file with no choice left, an `.onnx` file, a factory as
+            `package.module:function`, or a trial of a stored run as `results/RUN#17`.
+        input_shape: (channels, height, width) of one image for a factory, which cannot know it; others bring their own.
+
+    Raises:
+        UnknownNameError: no architecture has this name; the text suggests the closest.
+        DefinitionError: the definition, the file or the factory is not what it has to be, or the trial is not there or
+            stands for a file or factory, which a run that somebody else made must not have us run.
+        RunNameError: there is no such run.
+    """
+    run, hash_sign, trial = text.rpartition("#")
+    if hash_sign:
+        if not re.fullmatch(r"[0-9]{1,18}", trial):
+            raise DefinitionError(f"{text}: {trial!r} is no trial; write RUN#TRIAL, such as results/first#17")
+        stored = _stored(Path(run), int(trial))
+        if is_foreign(stored):
+            raise DefinitionError(
+                f"{text}: trial {int(trial)} is a network of the user's own; name its file or factory instead"
+            )
+        return f"{Path(run).resolve().name}#{int(trial)}", stored
+    if text.endswith(".onnx"):
+        from nasbench.model.foreign import onnx_file  # imports onnx
+
+        return Path(text).name, onnx_file(Path(text))
+    if is_factory(text):
+        from nasbench.model.foreign import factory
+
+        return text, factory(text, input_shape or INPUT_SHAPE)
+    _, named = find_architecture(text)
+    return named.name, named.architecture
+
+
+def is_factory(text: str) -> bool:
+    """Say whether a text names a factory, whose input has to be said beside it."""
+    return ":" in text and "#" not in text and not text.endswith((".onnx", ".yaml", ".yml"))
+
+
+def read_image_shape(text: str, networks: Iterable[str]) -> tuple[int, int, int]:
+    """Read `--input`, such as `3x224x224`, for the factories among the networks that a user typed.
+
+    Raises:
+        DefinitionError: it is no (channels, height, width), or there is no factory that it could be for.
+    """
+    if not any(map(is_factory, networks)):
+        raise DefinitionError("--input has no effect without package.module:factory; other networks bring their own")
+    match = re.fullmatch("x".join(["([1-9][0-9]{0,5})"] * 3), text)
+    if match is None:
+        raise DefinitionError(f"--input {text!r} is not channels x height x width; write for example 3x224x224")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def sample_networks(space: SearchSpace, count: int, seed: int) -> list[tuple[str, Architecture]]:
+    """Draw different networks of a space, named `space/digest` with the digest's first 8 digits.
+
+    Equal seeds give equal networks, and a larger sample begins with the smaller one.
+
+    Raises:
+        DefinitionError: the space has no `count` different networks.
+    """
+    rng = random.Random(seed)
+    found: dict[str, Architecture] = {}
+    idle = 0
+    while len(found) < count and idle < _IDLE_DRAWS:
+        _, architecture = space.sample(rng)
+        idle = idle + 1 if architecture.digest in found else 0
+        found.setdefault(architecture.digest, architecture)
+    if len(found) < count:
+        raise DefinitionError(
+            f"{count} different networks were to be drawn from {space.name}, and only {len(found)} were found; "
+            "ask for fewer with --sample"
+        )
+    return [(f"{space.name}/{digest[:8]}", architecture) for digest, architecture in found.items()]
+
+
+def published_top1(name: str) -> float | None:
+    """Give the top-1 accuracy in percent that the paper of a published architecture reports, if there is one."""
+    try:
+        _, named = find_architecture(name)
+    except UnknownNameError:
+        return None
+    top1 = named.published.get("top1")
+    return None if top1 is None else float(top1)
+
+
+def _stored(run: Path, trial: int) -> Architecture:
+    if (run / DATABASE).is_file():
+        with RunLog.read(run) as log:
+            for evaluation, _ in log.evaluations():
+                if evaluation.trial == trial:
+                    return evaluation.architecture
+            raise DefinitionError(f"{run} has no trial {trial}; it has {log.trial_count}, counted from 0")
+    front = read_run(run).pareto
+    rows = front.loc[front["trial"] == trial, "architecture_rows"]
+    if rows.empty:
+        kept = ", ".join(map(str, front["trial"])) or "none"
+        raise DefinitionError(f"{run} has no log, and of its front alone the networks are stored: trials {kept}")
+    return Architecture.from_dict(json.loads(rows.iloc[0]))
