@@ -25,7 +25,8 @@ from nasbench.accuracy.base import Accuracy, GoOn
 from nasbench.definitions import parse_definition
 from nasbench.model import cost
 from nasbench.records import Score, TimingPlan
-from nasbench.search.run import Budget, Search, SearchPlan
+from nasbench.search.plan import Budget, SearchPlan
+from nasbench.search.run import Search
 from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.choice import Choice
 from nasbench.space.load import load_space, read_space

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -97,3 +98,32 @@ def compare_with_torch(request: Mapping[str, Any], link: Link) -> dict[str, Any]
             ours.append(sample(run, TimingPlan(), warm.inner_loops, 1).median_s)
             theirs.append(timer.blocked_autorange(min_run_time=0.5).median)
     return {"ours_s": ours, "theirs_s": theirs}
+
+
+def bare_loop(request: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    """Time one network with this loop and with a loop that does nothing else, in turns, in one process."""
+    from nasbench.device.loading import load
+    from nasbench.runtime.base import load_runtime
+
+    link.phase("work")
+    plan = TimingPlan()
+    runtime = load_runtime(request["side"]["runtime"])
+    runtime.set_threads(1)
+    ours, bare = [], []
+    with runtime.context():
+        loaded = load(runtime, request["side"], plan)
+        warm = warm_up(loaded.run, plan)
+        for _ in range(request["rounds"]):
+            ours.append(sample(loaded.run, plan, warm.inner_loops, 1).median_s)
+            bare.append(_bare_median_s(loaded.calls, 50))
+    return {"ours_s": ours, "bare_s": bare}
+
+
+def _bare_median_s(calls: Sequence[Callable[[], object]], count: int) -> float:
+    seconds = []
+    for index in range(count):
+        call = calls[index % len(calls)]
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)

@@ -11,18 +11,27 @@ import argparse
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from against_peers import take_app
+from nasbench.measure.compare import compare
+
 from nasbench.device.cpu import CpuDevice
-from nasbench.device.load import load_device
+from nasbench.device.load import load_device, open_device
 from nasbench.device.verdict import judge
 from nasbench.host import choose_cores
 from nasbench.isolation import Worker
+from nasbench.model.build import build
+from nasbench.model.deploy import deploy
+from nasbench.model.export import to_onnx
 from nasbench.records import Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
+from nasbench.space.load import find_architecture
 from nasbench.units import format_seconds
 
 LIMITS = {"work": 300.0}
@@ -91,14 +100,67 @@ def prove_torch(pairs: int) -> None:
     show("against torch's blocked_autorange", "within 3 %", f"{statistics.median(ratios) - 1:+.2%}  ({spread})")
 
 
+def prove_bare_loop(pairs: int) -> None:
+    architecture = find_architecture("mobilenet_v2_1.0")[1].architecture
+    for name in ("cpu", "cpu-onnx", "cpu-openvino"):
+        with open_device(load_device(name)) as device:
+            side = device.request(architecture, PLAN)
+            answer = run("bare_loop", side=side, rounds=9)
+        ratios = [ours / bare for ours, bare in zip(answer["ours_s"], answer["bare_s"], strict=True)]
+        spread = f"{min(ratios) - 1:+.2%} to {max(ratios) - 1:+.2%}, n={len(ratios)}"
+        came = f"{statistics.median(ratios) - 1:+.2%}  ({spread})"
+        show(f"{name}: against a bare loop of its calls", "within 1 %", came)
+
+
+def prove_app(pairs: int) -> None:
+    architecture = find_architecture("mobilenet_v2_1.0")[1].architecture
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder, open_device(load_device("cpu-openvino")) as device:
+        graph = Path(folder) / "network.onnx"
+        to_onnx(deploy(build(architecture, 0)), graph, architecture.input_shape)
+        for _ in range(7):
+            ratios.append(device.take(architecture, PLAN).latency_s / take_app(graph)["value_s"])
+    spread = f"{min(ratios) - 1:+.2%} to {max(ratios) - 1:+.2%}, n={len(ratios)}"
+    show("against OpenVINO's benchmark_app", "within 3 %", f"{statistics.median(ratios) - 1:+.2%}  ({spread})")
+
+
+def _stack(depth: int) -> Architecture:
+    """Give equal convolutions, one after the other, and next to nothing else."""
+    rows = [make_block("conv", 3, 32, 4, {}, "proof")]
+    rows += [make_block("conv", 32, 32, 1, {}, "proof") for _ in range(depth)]
+    return Architecture((3, 128, 128), 10, (*rows, make_block("pool_linear", 32, 10, 1, {}, "proof")))
+
+
+def prove_three_percent(pairs: int) -> None:
+    with open_device(load_device("cpu")) as device:
+        for name, depth, claims, expected in (
+            ("A/A by nasbench compare: different", 33, ("faster", "slower"), "at most 5 %"),
+            ("3 % more work by nasbench compare: slower", 34, ("slower",), "at least 80 %"),
+        ):
+            found = [compare(device, _stack(depth), _stack(33), PLAN, seed=seed) for seed in range(pairs)]
+            claimed = sum(one.verdict in claims for one in found)
+            ratios = sorted(one.ratio for one in found)
+            seconds = statistics.median(one.seconds for one in found)
+            words = f"{claimed} of {pairs}; ratios {ratios[0]:.3f} to {ratios[-1]:.3f}; {seconds:.0f} s each"
+            show(name, expected, words)
+
+
+def prove_proportion(pairs: int) -> None:
+    with open_device(load_device("cpu")) as device:
+        single, double = (device.take(_stack(depth), PLAN).latency_s for depth in (30, 60))
+        show("twice the blocks", "1.8 to 2.2 times", f"{double / single:.2f}")
+        one, two = (device.take(_stack(30), replace(PLAN, batch=batch)).latency_s for batch in (1, 2))
+        show("batch 2 against batch 1", "at least 1", f"{two / one:.2f}")
+
+
 def prove_a_a(pairs: int) -> None:
     with CpuDevice(load_device("cpu")) as device:
-        taken = [(device.measure(NETWORK, PLAN), device.measure(NETWORK, PLAN)) for _ in range(pairs)]
+        taken = [(device.take(NETWORK, PLAN), device.measure(NETWORK, PLAN)) for _ in range(pairs)]
     for name, some in (("all", taken), ("both ok", [pair for pair in taken if _both_ok(pair)])):
         claimed = sum(_differ(*pair) for pair in some)
         show(f"A/A in fresh processes, {name}: different", "few; a screen only ranks", f"{claimed} of {len(some)}")
         if some:
-            errors = sorted(abs(a.median_s / b.median_s - 1) for a, b in some)
+            errors = sorted(abs(a.latency_s / b.latency_s - 1) for a, b in some)
             show(
                 f"A/A in fresh processes, {name}: |A/B - 1|",
                 "median; largest",
@@ -122,7 +184,11 @@ PROOFS: dict[str, Callable[[int], None]] = {
     "busy_wait": prove_busy_wait,
     "neighbour": prove_neighbour,
     "torch": prove_torch,
+    "bare_loop": prove_bare_loop,
+    "app": prove_app,
+    "proportion": prove_proportion,
     "a_a": prove_a_a,
+    "three_percent": prove_three_percent,
 }
 
 

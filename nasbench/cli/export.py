@@ -75,7 +75,7 @@ def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
     architecture = evaluation.architecture
     if not train:
         return build(architecture)
-    with open_accuracy_of(Settings.of_manifest(log.manifest)) as accuracy, TemporaryDirectory() as folder:
+    with open_accuracy_of(Settings.of_manifest(log.manifest, log.folder)) as accuracy, TemporaryDirectory() as folder:
         if not isinstance(accuracy, TrainedAccuracy):
             raise DefinitionError("--train repeats a run's training, and this run's accuracy was not trained")
         _check_description(log.manifest["accuracy"], dict(accuracy.description))

@@ -16,19 +16,82 @@ if TYPE_CHECKING:
 
 
 def front_rows(run: Run) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Give the columns and rows of a run's front, as stored in `pareto.parquet`."""
+    """Give the columns and rows of a run's front, as stored in `pareto.parquet`.
+
+    Where the front was confirmed, the latency is the confirmed one and the search's stands beside it. A latency that
+    another run measured is marked.
+    """
     wanted = {objective.name for objective in run.objectives} | set(run.limits)
+    confirmed = run.is_confirmed
     columns: dict[str, Callable[[Any], str]] = {"trial": lambda m: str(m["trial"]), "architecture": _architecture}
     for name, objective in OBJECTIVES.items():
         column = objective.column
-        if name in wanted or (name in ("params", "macs") and run.pareto[column].notna().any()):
-            columns[_TITLES.get(name, name)] = partial(_figure, objective)
         if name == "latency" and name in wanted:
-            columns["95 % interval"] = _interval
+            columns |= _CONFIRMED if confirmed else {"latency": partial(_figure, objective), "95 % interval": _interval}
+        elif name in wanted or (name in ("params", "macs") and run.pareto[column].notna().any()):
+            columns[_TITLES.get(name, name)] = partial(_figure, objective)
     if run.pareto["final_accuracy"].notna().any():
         columns["test accuracy"] = lambda m: format_percent(m["final_accuracy"])
+    if confirmed:
+        columns["front"] = _standing
     rows = [tuple(show(member) for show in columns.values()) for _, member in run.pareto.iterrows()]
     return tuple(columns), rows
+
+
+def front_data(run: Run) -> list[dict[str, Any]]:
+    """Give the members of a run's front, without what fell off, as plain data.
+
+    The latency, its interval and its verdict are the confirmed ones where those could decide, else the search's.
+    """
+    return [_as_data(member) for _, member in run.pareto[run.pareto["fell_off"].isna()].iterrows()]
+
+
+def _as_data(member: Any) -> dict[str, Any]:
+    confirmed = _is_decided(member)
+    figure = "confirmed" if confirmed else "latency"
+    data = {
+        "trial": member["trial"],
+        "architecture": member["architecture"],
+        "accuracy": member["accuracy"],
+        "params": member["params"],
+        "macs": member["macs"],
+        "latency_s": member["confirmed_latency_s" if confirmed else "latency_s"],
+        **{name: member[f"{figure}_{name}"] for name in ("low_s", "high_s", "verdict")},
+        "reused_from": None if confirmed else member["reused_from"],
+    }
+    return {name: None if pd.isna(value) else value for name, value in data.items()} | {"confirmed": confirmed}
+
+
+def _is_decided(member: Any) -> bool:
+    """Say whether a confirmation decided on this member."""
+    return not pd.isna(member["confirmed_on_front"])
+
+
+def describe_fallen(run: Run) -> dict[int, str]:
+    """Say of every member that fell off when the front was confirmed why it did, by trial."""
+    fallen = run.pareto[run.pareto["fell_off"].notna()].sort_values("trial")
+    return {
+        int(trial): f"trial {trial} fell off: {why}"
+        for trial, why in zip(fallen["trial"], fallen["fell_off"], strict=True)
+    }
+
+
+def count_verdicts(run: Run) -> str:
+    """Say how many rows of each verdict the front's latencies rest on, such as `9 rows: 7 ok, 2 noisy; 3 reused`.
+
+    A row is reused when its latency is that of a measurement of another time.
+    """
+    confirmed = run.pareto["confirmed_verdict"]
+    if not run.is_confirmed:
+        confirmed = confirmed.mask(confirmed.notna())
+    verdicts = confirmed.fillna(run.pareto["latency_verdict"]).dropna()
+    if verdicts.empty:
+        return ""
+    counts = sorted(verdicts.value_counts().items(), key=lambda entry: (entry[0] != "ok", entry[0]))
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+    reused = int((run.pareto["reused_from"].notna() & confirmed.isna()).sum())
+    more = f"; {reused} reused (--fresh measures again)" if reused else ""
+    return f"{len(verdicts)} row{'' if len(verdicts) == 1 else 's'}: {words}{more}"
 
 
 _TITLES = {"macs": "MACs"}
@@ -44,7 +107,32 @@ def _figure(objective: Objective, member: Any) -> str:
     return objective.show(None if pd.isna(value) else float(value))
 
 
-def _interval(member: Any) -> str:
-    low, high, verdict = (member[name] for name in ("latency_low_s", "latency_high_s", "latency_verdict"))
+def _interval(member: Any, figure: str = "latency") -> str:
+    low, high, verdict = (member[f"{figure}_{part}"] for part in ("low_s", "high_s", "verdict"))
     words = "-" if pd.isna(low) or pd.isna(high) else f"{format_seconds(low)} to {format_seconds(high)}"
-    return words if pd.isna(verdict) or verdict == "ok" else f"{words}, {verdict}"
+    words = words if pd.isna(verdict) or verdict == "ok" else f"{words}, {verdict}"
+    return f"{words}, reused" if figure == "latency" and isinstance(member["reused_from"], str) else words
+
+
+def _searched(member: Any) -> str:
+    words = _figure(OBJECTIVES["latency"], member)
+    return f"{words}, reused" if isinstance(member["reused_from"], str) else words
+
+
+def _standing(member: Any) -> str:
+    if not isinstance(member["confirmed_verdict"], str):
+        return "not confirmed"
+    if isinstance(member["fell_off"], str):
+        return "fell off"
+    if not _is_decided(member):
+        return "could not be confirmed"
+    tied = [str(trial) for trial in member["tied_with"]]
+    return f"stays, as fast as {', '.join(tied)}" if tied else "stays"
+
+
+_CONFIRMED: dict[str, Callable[[Any], str]] = {
+    "confirmed latency": lambda m: format_seconds(m["confirmed_latency_s"]),
+    "95 % interval": partial(_interval, figure="confirmed"),
+    "processes": lambda m: "-" if pd.isna(m["confirmed_processes"]) else str(m["confirmed_processes"]),
+    "in the search": _searched,
+}

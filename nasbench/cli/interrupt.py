@@ -1,10 +1,10 @@
-"""Ctrl-C and SIGTERM: end the running trial, keep what is stored, say how to go on."""
+"""Ctrl-C and SIGTERM: end what is running, keep what is stored, say how to go on."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,13 +19,23 @@ def resumable(how_to_resume: str) -> Iterator[None]:
     try:
         yield
     except (DeviceError, StoreError):
-        typer.echo(f"every finished trial is stored. Go on with: {how_to_resume}", err=True)
+        typer.echo(f"what is finished is stored. Go on with: {how_to_resume}", err=True)
         raise
 
 
 @contextmanager
 def interruptible(how_to_resume: str) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into an orderly end with exit code 130, and the second into an immediate one."""
+    """End as `ending_orderly` does, and say that what is finished is stored and how to go on."""
+    with ending_orderly(lambda: f"interrupted; what is finished is stored. Go on with: {how_to_resume}"):
+        yield
+
+
+@contextmanager
+def ending_orderly(say: Callable[[], str]) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into an orderly end with exit code 130, and the second into an immediate one.
+
+    `say` gives the last words, when everything that was opened inside is closed.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -36,7 +46,7 @@ def interruptible(how_to_resume: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\ninterrupted; every finished trial is stored. Go on with: {how_to_resume}", err=True)
+        typer.echo(f"\n{say()}", err=True)
         sys.exit(130)
     finally:
         for name, handler in before.items():

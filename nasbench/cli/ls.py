@@ -66,8 +66,22 @@ def _devices() -> _Listing:
     from nasbench.device.load import read_device
 
     specs = _readable(list_definitions("devices").values(), read_device)
-    rows = [(spec.name, spec.backend, spec.runtime, spec.threads) for spec in specs]
-    return {"device": str, "backend": str, "runtime": str, "threads": str}, rows
+    rows = [(spec.name, spec.backend, spec.runtime, spec.dtype, spec.threads) for spec in specs]
+    return {"device": str, "backend": str, "runtime": str, "dtype": str, "threads": str}, rows
+
+
+def _runtimes() -> _Listing:
+    from nasbench.errors import BuildError
+    from nasbench.runtime.base import RUNTIMES
+
+    rows = []
+    for kind in RUNTIMES.values():
+        try:
+            installed = f"{kind.packages[0]} {kind.versions()[kind.packages[0]]}"
+        except BuildError:
+            installed = f"no: {kind.remedy}"
+        rows.append((kind.name, kind.about, kind.backends, kind.dtypes, installed))
+    return {"runtime": str, "about": str, "backends": ", ".join, "dtypes": ", ".join, "installed": str}, rows
 
 
 def _blocks() -> _Listing:
@@ -124,6 +138,7 @@ def _runs() -> _Listing:
 _LISTINGS: dict[str, Callable[[], _Listing]] = {
     "spaces": _spaces,
     "devices": _devices,
+    "runtimes": _runtimes,
     "architectures": _architectures,
     "blocks": _blocks,
     "samplers": _samplers,
@@ -136,7 +151,7 @@ def ls(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=" | ".join(_LISTINGS))],
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """List what can be named: search spaces, devices, architectures, blocks, samplers, data sets or runs."""
+    """List what can be named: search spaces, devices, runtimes, architectures, blocks, samplers, data sets or runs."""
     if what not in _LISTINGS:
         raise unknown_name("list", what, _LISTINGS)
     columns, rows = _LISTINGS[what]()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nasbench import __version__
-from nasbench.cli import check, export, ls, plot, repair, search, show
+from nasbench.cli import bench, check, compare, doctor, export, ls, plot, repair, search, show
 from nasbench.errors import DatasetError, DefinitionError, NasbenchError
 
 app = typer.Typer(
@@ -20,12 +20,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("search")(search.search)
+app.command("bench")(bench.bench)
 app.command("plot")(plot.plot)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
 app.command("check")(check.check)
 app.command("export")(export.export)
 app.command("repair")(repair.repair)
+app.command("doctor")(doctor.doctor)
+app.command("compare")(compare.compare)
 
 
 def _version(wanted: bool) -> None:

@@ -1,51 +1,33 @@
-"""The progress of a search on stderr: one line that changes on a terminal, one line a trial elsewhere."""
+"""Progress on stderr: one line that changes on a terminal; elsewhere one line a trial, or a round of processes."""
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
+from nasbench.cli.status import StatusLine
 from nasbench.objectives import OBJECTIVES
 from nasbench.records import Evaluation
-from nasbench.units import format_clock
+from nasbench.units import format_clock, format_seconds
 
 if TYPE_CHECKING:
-    from nasbench.search.run import Budget, Progress, SearchPlan
+    from nasbench.measure.levels import Progress as Confirmation
+    from nasbench.search.plan import Budget, SearchPlan
+    from nasbench.search.run import Progress
 
 
-class ProgressLine:
-    """Shows trials done, the last candidate, the front, its hypervolume and the time left."""
+class ProgressLine(StatusLine):
+    """Shows trials done, the last candidate, the front, its hypervolume and the time left of a search."""
 
     def __init__(self, plan: SearchPlan, budget: Budget, done_before: int) -> None:
+        super().__init__()
         self._plan = plan
         self._budget = budget
         self._done_before = done_before
-        self._console = Console(stderr=True, highlight=False)
-        self._live = Live(Text("starting"), console=self._console, transient=True, refresh_per_second=4)
-
-    def __enter__(self) -> ProgressLine:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """Show where the search stands after a trial."""
-        text = Text(
-            f"{self._position(progress)}   {describe_trial(progress.evaluation, self._plan.objectives)}", no_wrap=True
-        )
-        if self._console.is_terminal:
-            self._live.update(text)
-        elif progress.evaluation.status != "duplicate":
-            print(text.plain, file=self._console.file, flush=True)
+        text = f"{self._position(progress)}   {describe_trial(progress.evaluation, self._plan.objectives)}"
+        self.update(text, progress.evaluation.status != "duplicate")
 
     def _position(self, progress: Progress) -> str:
         of = f"/{self._budget.trials}" if self._budget.trials is not None else ""
@@ -63,12 +45,33 @@ class ProgressLine:
         return max(0.0, min(left)) if left else None
 
 
+class ConfirmationLine(StatusLine):
+    """Shows which process of a confirmation runs, and what the last one found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._round = 0
+        self._last = "-"
+
+    def show(self, progress: Confirmation) -> None:
+        """Show where the confirmation stands when a process begins."""
+        found = f"{self._last} took {format_seconds(progress.latency_s)}   " if progress.latency_s is not None else ""
+        self._last = progress.current
+        self.update(
+            f"confirming: round {progress.round}, process {progress.processes + 1} of {progress.expected} or more   "
+            f"{found}{format_clock(progress.seconds)} so far, now {progress.current}",
+            progress.round != self._round,
+        )
+        self._round = progress.round
+
+
 def describe_trial(evaluation: Evaluation, objectives: tuple[str, ...]) -> str:
     """Say in a few words what became of a trial."""
     if evaluation.status in ("complete", "pruned"):
         figures = [f"{OBJECTIVES[name].show(OBJECTIVES[name].read(evaluation))} {name}" for name in objectives]
         word = "last" if evaluation.status == "complete" else "last (ended early)"
-        return f"{word}: {', '.join(figures)}"
+        reused = ", measured before" if any(m.reused_from for m in evaluation.measurements) else ""
+        return f"{word}: {', '.join(figures)}{reused}"
     if evaluation.status == "duplicate":
         return f"last: trial {evaluation.of_trial} again"
     first_line = (evaluation.error or "").splitlines()[0] if evaluation.error else ""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nasbench.cli.tables import print_rows
-from nasbench.errors import DefinitionError
-from nasbench.units import format_size
+from nasbench.errors import DefinitionError, RunNameError
+from nasbench.units import format_clock, format_size
 
 if TYPE_CHECKING:
-    from nasbench.search.run import Budget, Search
+    from nasbench.records import Evaluation, TimingPlan
+    from nasbench.search.plan import Budget, SearchPlan
+    from nasbench.search.run import Search
     from nasbench.search.settings import Parts, Settings
     from nasbench.store.log import RunLog
 
@@ -33,7 +37,9 @@ def search(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs each candidate is trained.")] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="accuracy, latency, params, macs or memory; repeat it.  [default: accuracy, latency]"),
+        typer.Option(
+            help="accuracy, latency, params, macs, memory or energy; repeat it.  [default: accuracy, latency]"
+        ),
     ] = None,
     limit: Annotated[
         list[str] | None, typer.Option("--max", metavar="NAME=VALUE", help="Hard limit: latency=5ms, params=5M.")
@@ -49,7 +55,21 @@ def search(
     batch: Annotated[int | None, typer.Option(min=1, help="Images in one inference.  [default: 1]")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to train and measure with.")] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="fp32|bf16", help="Number format to measure.  [default: fp32]")
+        str | None,
+        typer.Option(metavar="fp32|fp16|bf16|int8", help="Number format to measure.  [default: the device's]"),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure again what another run has measured on this machine.")
+    ] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm/--no-confirm",
+            help="Measure the front again at the end, interleaved, where latency is an objective.",
+        ),
+    ] = True,
+    confirm_processes: Annotated[
+        int | None, typer.Option(min=2, help="Most processes for each member of the front then.  [default: 15]")
     ] = None,
     warm_start: Annotated[
         bool | None,
@@ -86,39 +106,69 @@ def search(
         "batch": batch,
         "threads": threads,
         "dtype": dtype,
+        "fresh": fresh or None,
+        "confirm_processes": confirm_processes,
         "warm_start": warm_start,
         "early_stop": early_stop,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    ending = _Ending(confirm, final, json_output)
     seconds = parse_seconds(time) if time else None
+    if confirm_processes is not None and not confirm:
+        raise DefinitionError("--confirm-processes has no effect with --no-confirm; give one of them")
     if resume is not None:
         if run is not None:
             raise DefinitionError("--run names a new run and --resume one there is; give one of them")
-        _resume(resume, given, trials, seconds, final, json_output)
+        _resume(resume, given, trials, seconds, ending)
         return
     if space is None:
         raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
     settings = Settings(**given, trials=trials if trials or seconds else _DEFAULT_TRIALS, seconds=seconds)
     refuse_unused(settings, given)
-    _start(run, settings.resolved(), final, json_output)
+    _start(run, settings.resolved(), ending)
 
 
-def _start(run: Path | None, settings: Settings, final: bool, json_output: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What comes after the last trial."""
+
+    confirm: bool
+    final: bool
+    json_output: bool
+
+
+def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
+    from nasbench.cli.devices import note_hidden
     from nasbench.device.load import find_device
-    from nasbench.search.run import Budget, check_limits
+    from nasbench.search.plan import Budget
+    from nasbench.search.run import check_limits
     from nasbench.search.settings import make_manifest, open_parts
     from nasbench.space.load import find_space
+    from nasbench.store.database import DATABASE
     from nasbench.store.log import RunLog
 
     for found in (find_space(settings.space), find_device(settings.device)):
-        if found.hides:
-            typer.echo(f"note: {found.path} is used; it hides the bundled one of the same name", err=True)
-    with open_parts(settings) as parts:
+        note_hidden(found)
+    with open_parts(settings, _warn) as parts:
         check_limits(parts.space, parts.plan)
-        _check_final(parts, final)
+        _check_final(parts, ending.final)
         folder = run or _dated_folder(parts)
-        with RunLog.create(folder, make_manifest(settings, parts)) as log:
-            _search(log, parts, Budget(settings.trials, settings.seconds), final, json_output)
+        try:
+            log = RunLog.create(folder, make_manifest(settings, parts))
+        except RunNameError as error:
+            if not (folder / DATABASE).is_file():
+                raise
+            raise RunNameError(f"{error}, or go on with it: {_resuming(folder)}") from error
+        with log:
+            _search(log, parts, Budget(settings.trials, settings.seconds), ending)
+
+
+def _resuming(folder: Path) -> str:
+    return f"nasbench search --resume {shlex.quote(str(folder))}"
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
 
 
 def _check_final(parts: Parts, final: bool) -> None:
@@ -126,50 +176,69 @@ def _check_final(parts: Parts, final: bool) -> None:
         raise DefinitionError("--final scores on the test split, and this search's accuracy has none")
 
 
-def _resume(
-    folder: Path, given: dict[str, Any], trials: int | None, seconds: float | None, final: bool, json_output: bool
-) -> None:
-    from nasbench.search.run import Budget
-    from nasbench.search.settings import Settings, confirm_manifest, open_parts
+def _resume(folder: Path, given: dict[str, Any], trials: int | None, seconds: float | None, ending: _Ending) -> None:
+    from nasbench.search.plan import Budget
+    from nasbench.search.settings import Settings, changed_machine, confirm_manifest, open_parts
     from nasbench.store.log import RunLog
 
     with RunLog.open(folder) as log:
-        settings = Settings.of_manifest(log.manifest)
+        settings = Settings.of_manifest(log.manifest, folder)
         settings.confirm(given)
         budget = Budget(trials, seconds) if trials or seconds else Budget(settings.trials, settings.seconds)
-        with open_parts(settings) as parts:
+        with open_parts(settings, _warn) as parts:
             confirm_manifest(log.manifest, parts)
-            _check_final(parts, final)
-            _search(log, parts, budget, final, json_output)
+            if change := changed_machine(log.manifest, parts):
+                _warn(f"latencies from before and from now may not compare: {change}")
+            _check_final(parts, ending.final)
+            _search(log, parts, budget, ending)
 
 
 def _dated_folder(parts: Parts) -> Path:
-    from datetime import date
+    from nasbench.store.manifest import dated_folder
 
-    device = parts.device.spec.name if parts.device else "no-device"
-    stem = Path("results") / f"{date.today().isoformat()}-{parts.space.name}-{device}"
-    folder, number = stem, 2
-    while folder.exists():
-        folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
-    return folder
+    return dated_folder(parts.space.name, parts.device.spec.name if parts.device else "no-device")
 
 
-def _search(log: RunLog, parts: Parts, budget: Budget, final: bool, json_output: bool) -> None:
+def _search(log: RunLog, parts: Parts, budget: Budget, ending: _Ending) -> None:
     from nasbench.cli.interrupt import interruptible, resumable
     from nasbench.cli.progress import ProgressLine
     from nasbench.search.run import Search
 
     typer.echo(f"{_describe(parts)}; results go to {log.folder}", err=True)
-    resume = f"nasbench search --resume {shlex.quote(str(log.folder))}"
+    resume = _resuming(log.folder)
     with interruptible(resume), resumable(resume):
-        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.device)
+        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.device, parts.cache)
         with ProgressLine(parts.plan, budget, running.evaluated) as line:
             ended_early = running.run(budget, line.show)
         if ended_early:
             typer.echo(f"ended early: {ended_early}", err=True)
-        if final:
+        if ending.confirm:
+            _confirm(running, parts.plan)
+        if ending.final:
             running.score_front(lambda text: typer.echo(text, err=True))
-    _print_result(running, log, json_output)
+    _print_result(running, log, ending.json_output)
+
+
+def _confirm(running: Search, plan: SearchPlan) -> None:
+    from nasbench.cli.progress import ConfirmationLine
+
+    members = running.to_confirm()
+    if not members:
+        return
+    typer.echo(_describe_confirming(members, plan.confirming), err=True)
+    with ConfirmationLine() as line:
+        running.confirm_front(line.say, line.show)
+
+
+def _describe_confirming(members: Sequence[Evaluation], plan: TimingPlan) -> str:
+    from nasbench.search.confirm import estimate_s
+
+    quiet_s, noisy_s = estimate_s(members, plan)
+    processes, takes = f"{plan.min_processes}", f"about {format_clock(quiet_s)}"
+    if plan.max_processes > plan.min_processes:
+        processes += f" to {plan.max_processes}"
+        takes += f", and up to {format_clock(noisy_s)} on a machine that is not quiet"
+    return f"confirming all {len(members)} on the front, interleaved, {processes} processes each: {takes}"
 
 
 def _describe(parts: Parts) -> str:
@@ -178,16 +247,16 @@ def _describe(parts: Parts) -> str:
     if parts.accuracy is not None:
         words += f"; accuracy by {parts.accuracy.name}, {space.classes} classes"
     if parts.device is not None:
-        words += (
-            f"; latency on {parts.device.spec.name}, batch {plan.timing.batch}, {parts.device.spec.threads} threads"
-        )
+        spec, timing = parts.device.spec, plan.timing
+        words += f"; measured on {spec.name} ({spec.runtime}, {timing.dtype}), batch {timing.batch}"
+        words += f", {spec.threads} thread{'' if spec.threads == 1 else 's'}"
     return words
 
 
 def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
     import json
 
-    from nasbench.cli.front import front_rows
+    from nasbench.cli.front import count_verdicts, describe_fallen, front_data, front_rows
     from nasbench.plot.front import draw_front
     from nasbench.store.parquet import read_run
 
@@ -196,19 +265,24 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
     drawn = bool(running.front.members) and len(run.objectives) > 1
     if drawn:
         draw_front([run], picture)
+    fallen = describe_fallen(run)
+    for text in fallen.values():
+        typer.echo(text, err=True)
     if json_output:
-        members = [evaluation.trial for evaluation in running.front.members]
-        shown = {"run": str(log.folder), "evaluated": running.evaluated, "front": members}
+        shown = {"run": str(log.folder), "evaluated": running.evaluated, "front": front_data(run), "fell_off": fallen}
         typer.echo(json.dumps({**shown, "hypervolume": running.front.hypervolume}))
         return
     columns, rows = front_rows(run)
     if rows:
         print_rows("front", columns, rows)
+        if counted := count_verdicts(run):
+            typer.echo(counted)
     else:
         typer.echo("no candidate was complete and within the limits; see the column error of evaluations.parquet")
     typer.echo(
-        f"{len(rows)} on the front of {running.evaluated} evaluated candidates, hypervolume "
-        f"{running.front.hypervolume:.4f} of 1"
+        f"{len(rows) - len(fallen)} on the front of {running.evaluated} evaluated candidates"
+        f"{f', {len(fallen)} fell off when it was confirmed' if fallen else ''}; "
+        f"hypervolume {running.front.hypervolume:.4f} of 1 by the figures of the search"
     )
     files = ["pareto.parquet", "evaluations.parquet", "measurements.parquet", *([picture.name] if drawn else [])]
     typer.echo(f"wrote {log.folder}/: {', '.join(files)}")

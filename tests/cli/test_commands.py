@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from nasbench.cli.main import app
+from nasbench.search import settings
 from nasbench.space.load import load_space
+from tests.search.formula import FormulaDevice
 
 GUESSED = ("mnist_tiny", "--accuracy", "mine:guess", "--objective", "accuracy", "--objective", "params")
 
@@ -42,7 +45,18 @@ def test_every_command_and_option_has_help():
         (("search", "mnist_tiny", "--device", "gpu"), "no device is named 'gpu'."),
         (("search", "mnist_tiny", "--data", "mnist"), "no data set is named 'mnist'. Did you mean 'mnist5k'?"),
         (("search", "mnist_tiny", "--data", "cifar10=nowhere.npz"), "nowhere.npz"),
-        (("search", "mnist_tiny", "--dtype", "fp99"), "no dtype is named 'fp99'."),
+        (("search", "mnist_tiny", "--dtype", "fp99"), "the runtime 'eager' does not compute in 'fp99'"),
+        (("search", *GUESSED, "--fresh"), "--fresh has no effect without --objective latency or memory or energy"),
+        (("search", *GUESSED, "--confirm-processes", "5"), "--confirm-processes has no effect without"),
+        (
+            ("search", *GUESSED, "--max", "latency=1s", "--confirm-processes", "5"),
+            "--confirm-processes has no effect without --objective latency",
+        ),
+        (("search", "mnist_tiny", "--no-confirm", "--confirm-processes", "5"), "has no effect with --no-confirm"),
+        (("search", *GUESSED, "--trials", "1", "--run", "a b"), "a run cannot be named 'a b'"),
+        (("search", "--resume", "nowhere"), "nowhere holds no run"),
+        (("plot", "nowhere"), "nowhere holds no run"),
+        (("search", "mnist_tiny", "--max", "energy=5"), "'5' is not an energy; write for example 500uJ"),
         (("search", "mnist_tiny", "--objective", "params", "--device", "cpu"), "--device has no effect without"),
         (("search", *GUESSED, "--data", "mnist5k"), "--data"),
         (("search", *GUESSED, "--final"), "--final scores on the test split, and this search's accuracy has none"),
@@ -117,8 +131,8 @@ def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbenc
     assert list(a["architecture"]) == list(b["architecture"])
     done = nasbench("search", "--resume", "results/a", "--sampler", "random", check=2)
     assert "the run was started with sampler tpe, not random" in done.stderr
-    done = nasbench("search", *GUESSED, "--run", "results/a", check=1)
-    assert "--resume" in done.stderr
+    done = nasbench("search", *GUESSED, "--run", "results/a", check=2)
+    assert "choose another name, or go on with it: nasbench search --resume results/a" in done.stderr
 
 
 def test_a_search_with_limits_that_cannot_be_met_is_refused_and_leaves_no_folder(nasbench):
@@ -173,3 +187,81 @@ def test_a_search_for_one_objective_alone_ends_with_its_best(nasbench):
 
     assert "1 on the front of 4 evaluated candidates" in done.stdout
     assert not (nasbench.folder / "results/a/front.png").exists()
+
+
+@pytest.mark.slow
+def test_a_front_is_confirmed_on_this_machine_and_not_again_when_the_run_is_resumed(nasbench):
+    words = ("mnist_tiny", "--accuracy", "mine:guess", "--trials", 1, "--confirm-processes", 2, "--run", "results/a")
+    done = nasbench("search", *words, check=0, timeout=300)
+    front = pd.read_parquet(nasbench.folder / "results/a/pareto.parquet")
+
+    assert "confirming all 1 on the front, interleaved, 2 processes each: about 0:" in done.stderr
+    assert "confirmed latency" in done.stdout and "\n1 row: 1 " in done.stdout
+    assert front["confirmed_processes"].tolist() == [2] and front["confirmed_on_front"].tolist() == [True]
+    assert front["runtime"].tolist() == ["eager"] and front["threads"].tolist() == [1]
+    assert "confirming" not in nasbench("search", "--resume", "results/a", check=0).stderr
+
+
+@pytest.fixture
+def on_a_formula(monkeypatch, tmp_path):
+    """Run a search of latency here, on a device that is a formula; gives what it printed."""
+    monkeypatch.chdir(tmp_path)
+    asked = ("search", "mnist_tiny", "--objective", "params", "--objective", "latency", "--run", "results/a")
+
+    def run(device, *words):
+        monkeypatch.setattr(settings, "open_device", lambda spec: device)
+        done = CliRunner().invoke(app, [*asked, "--trials", "8", *map(str, words)], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done
+
+    return run
+
+
+def test_a_confirmed_front_is_announced_beforehand_and_shown_with_its_processes_and_verdicts(on_a_formula):
+    done = on_a_formula(FormulaDevice())
+    count = len(pd.read_parquet("results/a/pareto.parquet"))
+
+    assert f"confirming all {count} on the front, interleaved, 5 to 15 processes each: about " in done.stderr
+    assert "confirmed latency" in done.stdout and f"\n{count} row{'' if count == 1 else 's'}: {count} ok" in done.stdout
+
+
+def test_what_fell_off_when_it_was_confirmed_is_said(on_a_formula):
+    class Slow(dict):
+        def get(self, digest, default):
+            return 1000.0
+
+    done = on_a_formula(FormulaDevice(slower=Slow(always=True)), "--max", "latency=100ms", "--json")
+    said = json.loads(done.stdout)
+
+    stored = pd.read_parquet("results/a/pareto.parquet")
+    assert said["front"] == [] and set(said["fell_off"]) == {str(trial) for trial in stored["trial"]}
+    for text in said["fell_off"].values():
+        assert text in done.stderr and text.endswith("; the limit is 100 ms")
+
+
+def test_a_front_printed_as_json_has_its_members_with_their_confirmed_latencies(on_a_formula):
+    said = json.loads(on_a_formula(FormulaDevice(), "--json").stdout)
+    stored = pd.read_parquet("results/a/pareto.parquet")
+
+    assert [member["trial"] for member in said["front"]] == list(stored["trial"])
+    assert [member["latency_s"] for member in said["front"]] == list(stored["confirmed_latency_s"])
+    assert {member["verdict"] for member in said["front"]} == {"ok"}
+
+
+def test_a_front_is_left_as_the_search_found_it_when_that_is_asked_for(on_a_formula):
+    device = FormulaDevice()
+    done = on_a_formula(device, "--no-confirm", "--fresh")
+
+    assert "confirm" not in done.stdout + done.stderr
+    assert {level for _, level in device.calls} == {"screen"}
+
+
+def test_candidates_that_another_run_measured_are_marked(on_a_formula):
+    on_a_formula(FormulaDevice(), "--seed", 41)
+    device = FormulaDevice()
+    done = on_a_formula(device, "--seed", 41, "--run", "results/b", "--no-confirm")
+    rows = pd.read_parquet("results/b/evaluations.parquet")
+
+    assert not device.calls and "latency, measured before" in done.stderr
+    assert " reused (--fresh measures again)" in done.stdout
+    assert rows.loc[rows["latency_s"].notna(), "reused_from"].str.startswith("a at ").all()
