@@ -95,7 +95,7 @@ def main(setup_text: str) -> NoReturn:
     faulthandler.register(signal.SIGTERM, file=stacks, chain=True)  # says where it hangs, then ends
     for descriptor in (setup["requests"], setup["answers"], stacks):
         os.set_inheritable(descriptor, False)
-    os.register_at_fork(after_in_child=_forked)
+    _bind_forks()
     link = Link(setup["requests"], setup["answers"])
     task = None
     while True:
@@ -117,10 +117,19 @@ def _die_with(parent: int) -> None:
         os._exit(0)
 
 
-def _forked() -> None:
-    # A forked grandchild (a data loader's worker) would otherwise outlive us when the driver is killed.
-    faulthandler.unregister(signal.SIGTERM)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _bind_forks() -> None:
+    """Make every process that this one forks die with it; a data loader's worker would outlive a killed driver."""
+    parent = 0
+
+    def before() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    def after_in_child() -> None:
+        faulthandler.unregister(signal.SIGTERM)
+        _die_with(parent)
+
+    os.register_at_fork(before=before, after_in_child=after_in_child)
 
 
 def _prepare(cpus: list[int] | None) -> None:
