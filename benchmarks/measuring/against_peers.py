@@ -151,8 +151,8 @@ def repeat(name: str, repetitions: int, graph: Path) -> Iterator[dict[str, Any]]
                 "condition": name,
                 "repetition": repetition,
                 "way": COMPARE,
-                "a_s": compared.a_s,
-                "b_s": compared.b_s,
+                "a_s": compared.first_s[0],
+                "b_s": compared.second_s[0],
                 "ratio": compared.ratio,
                 "took_s": time.perf_counter() - began,
                 "timed_s": math.nan,
@@ -195,7 +195,7 @@ def show_targets(rows: pd.DataFrame) -> None:
         screens = by_way[SCREEN]
         print(
             f"{name}: a screen takes {screens['timed_s'].median():.2f} s of warm-up and sampling (median), verdicts "
-            f"{dict(screens['verdict'].value_counts())}"
+            f"{screens['verdict'].value_counts().to_dict()}"
         )
 
 
