@@ -107,7 +107,7 @@ def bare_loop(request: Mapping[str, Any], link: Link) -> dict[str, Any]:
 
     link.phase("work")
     plan = TimingPlan()
-    runtime = load_runtime(request["side"]["runtime"])
+    runtime = load_runtime(request["runtime"])
     runtime.set_threads(1)
     ours, bare = [], []
     with runtime.context():
