@@ -18,13 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from against_peers import take_app
-from nasbench.measure.compare import compare
 
 from nasbench.device.cpu import CpuDevice
 from nasbench.device.load import load_device, open_device
 from nasbench.device.verdict import judge
 from nasbench.host import choose_cores
 from nasbench.isolation import Worker
+from nasbench.measure.compare import compare
 from nasbench.model.build import build
 from nasbench.model.deploy import deploy
 from nasbench.model.export import to_onnx
