@@ -118,7 +118,6 @@ def test_a_factory_is_told_by_its_colon(text, answer):
 
 
 def test_a_factory_of_the_user_is_a_network_with_the_input_that_is_said(tmp_path, monkeypatch):
-    pytest.importorskip("nasbench.model.foreign")
     (tmp_path / "my_networks.py").write_text("import torch\n\ndef small():\n    return torch.nn.Conv2d(1, 4, 3)\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -129,7 +128,6 @@ def test_a_factory_of_the_user_is_a_network_with_the_input_that_is_said(tmp_path
 
 
 def test_an_onnx_file_of_the_user_is_a_network_with_the_input_that_it_declares(tmp_path):
-    pytest.importorskip("nasbench.model.foreign")
     from nasbench.model.export import to_onnx
 
     to_onnx(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)).eval(), tmp_path / "model.onnx", (3, 24, 20))
