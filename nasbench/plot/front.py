@@ -14,7 +14,7 @@ from nasbench.objectives import OBJECTIVES, Objective
 from nasbench.pareto import MEASURED, Losses, beats, hypervolume_curve, non_dominated, normalize, reference_losses
 from nasbench.plot.axes import Axis, make_axis
 from nasbench.plot.labels import place_labels
-from nasbench.plot.style import LOOKS, RULES, WIDTHS_INCH, Look, check_output, save
+from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
 from nasbench.registry import unknown_name
 from nasbench.store.parquet import Run
 
@@ -74,7 +74,6 @@ def draw_front(
         DefinitionError: the suffix, width or an objective is not there, or the runs cannot share axes; it says why.
         StoreError: the file cannot be written.
     """
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -84,9 +83,7 @@ def draw_front(
     across, upwards = _choose(runs[0], x, y)
     check_comparable(runs)
     series = [_series(run, LOOKS[index % len(LOOKS)], across, upwards) for index, run in enumerate(runs)]
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a user's own settings would make another figure of the same run
-        mpl.rcParams.update(RULES)
+    with own_rules():
         stacked = width == "single"
         size = (WIDTHS_INCH[width], (4.6 if stacked else 2.7) + 0.16 * len(runs))
         figure = Figure(figsize=size, layout="constrained")

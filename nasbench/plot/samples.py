@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.plot.rows import SETTINGS, label_settings, read_rows
-from nasbench.plot.style import RULES, WIDTHS_INCH, check_output, save
+from nasbench.plot.style import WIDTHS_INCH, check_output, own_rules, save
 from nasbench.store.parquet import Run
 from nasbench.units import format_seconds
 
@@ -48,7 +48,6 @@ def draw_samples(runs: Sequence[Run], out: Path, width: str = "double") -> None:
         DefinitionError: the suffix or width is not there, or no measurement has a latency.
         StoreError: the file cannot be written.
     """
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -56,9 +55,7 @@ def draw_samples(runs: Sequence[Run], out: Path, width: str = "double") -> None:
     every = read_rows(runs)
     every["label"] = _labels(every)
     rows = [row for _, row in every.head(MOST_ROWS).iterrows()]
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a user's own settings would make another figure of the same run
-        mpl.rcParams.update(RULES)
+    with own_rules():
         narrow = width == "single"
         figure = Figure(figsize=(WIDTHS_INCH[width], 1.15 + _ROW_INCH[narrow] * len(rows)), layout="constrained")
         FigureCanvasAgg(figure)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +62,17 @@ LOOKS = (
     Look("#D55E00", "P", (0, (8, 2))),
     Look("#56B4E9", "X", (0, (2, 2))),
 )
+
+
+@contextmanager
+def own_rules() -> Iterator[None]:
+    """Draw by `RULES` alone: a user's own settings would make another figure of the same run."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RULES)
+        yield
 
 
 def check_output(out: Path, width: str) -> None:

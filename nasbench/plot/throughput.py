@@ -13,7 +13,7 @@ from nasbench.objectives import OBJECTIVES
 from nasbench.plot.axes import make_axis
 from nasbench.plot.labels import place_labels
 from nasbench.plot.rows import label_settings, read_rows
-from nasbench.plot.style import LOOKS, RULES, WIDTHS_INCH, Look, check_output, save
+from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def draw_throughput(runs: Sequence[Run], out: Path, width: str = "double") -> No
         DefinitionError: the suffix or width is not there, or no measurement has a latency.
         StoreError: the file cannot be written.
     """
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,9 +47,7 @@ def draw_throughput(runs: Sequence[Run], out: Path, width: str = "double") -> No
     rows = read_rows(runs)
     rows["setting"] = label_settings(rows)
     looks = _choose_looks(rows)
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a user's own settings would make another figure of the same run
-        mpl.rcParams.update(RULES)
+    with own_rules():
         columns = _legend_columns(_legend_groups(rows, looks), most=2 if width == "single" else 4)
         figure = Figure(figsize=(WIDTHS_INCH[width], 2.6 + 0.16 * len(columns[0])), layout="constrained")
         FigureCanvasAgg(figure)
