@@ -90,6 +90,7 @@ def search(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, no table.")] = False,
 ) -> None:
     """Search a space for the networks with the best accuracy at each latency."""
+    from nasbench.cli.devices import check_threads
     from nasbench.search.settings import Settings, read_limits, read_objectives, refuse_unused
     from nasbench.units import parse_seconds
 
@@ -123,6 +124,7 @@ def search(
         return
     if space is None:
         raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
+    check_threads([] if threads is None else [threads])
     settings = Settings(**given, trials=trials if trials or seconds else _DEFAULT_TRIALS, seconds=seconds)
     refuse_unused(settings, given)
     _start(run, settings.resolved(), ending)

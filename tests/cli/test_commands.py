@@ -53,6 +53,7 @@ def test_every_command_and_option_has_help():
             "--confirm-processes has no effect without --objective latency",
         ),
         (("search", "mnist_tiny", "--no-confirm", "--confirm-processes", "5"), "has no effect with --no-confirm"),
+        (("search", "mnist_tiny", "--threads", "9999"), "--threads 9999 is too many: a thread takes a physical core"),
         (("search", *GUESSED, "--trials", "1", "--run", "a b"), "a run cannot be named 'a b'"),
         (("search", "--resume", "nowhere"), "nowhere holds no run"),
         (("plot", "nowhere"), "nowhere holds no run"),

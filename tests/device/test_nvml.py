@@ -201,7 +201,10 @@ def nvmlDeviceGetHandleByUUID(uuid): return uuid
 def nvmlDeviceGetUUID(handle): return "GPU-1"
 def nvmlDeviceGetDefaultApplicationsClock(handle, kind): return 1410
 def nvmlDeviceSetGpuLockedClocks(handle, least, most): pass
-def nvmlDeviceResetGpuLockedClocks(handle): pathlib.Path({str(told)!r}).write_text(handle)
+def nvmlDeviceResetGpuLockedClocks(handle):
+    part = pathlib.Path({str(told)!r} + ".part")
+    part.write_text(handle)
+    part.replace({str(told)!r})
 """)
         script = (
             "import os, signal; from nasbench.device.clock_lock import ClockLock;"
