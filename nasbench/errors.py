@@ -6,6 +6,7 @@
     │   └── RunNameError         a run cannot be named so: the folder holds no run, or a new one would overwrite it
     ├── DatasetError             a data set is absent, damaged or of another shape
     ├── DeviceError              a device cannot be used at all; trying the next candidate on it is useless
+    │   └── DeviceLost           a device somewhere else stopped answering
     ├── StoreError               a run folder cannot be read or written
     │   ├── RunLockedError       another process writes this run
     │   └── DamagedRunError      the log or a parquet file is truncated or altered
@@ -47,6 +48,10 @@ class DatasetError(NasbenchError):
 
 class DeviceError(NasbenchError):
     """A device cannot be used; the caller should not try it again."""
+
+
+class DeviceLost(DeviceError):
+    """A device somewhere else, or the cluster it belongs to, stopped answering; the text says when and which."""
 
 
 class StoreError(NasbenchError):

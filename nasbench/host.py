@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,56 @@ def host_record(root: Path = ROOT) -> dict[str, Any]:
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
         "cpu_quota_cores": _cpu_quota(root),
         "python": platform.python_version(),
+        **({"emulated": True} if is_emulated(root) else {}),
     }
+
+
+_ELF_MACHINES = {3: "x86", 40: "arm", 62: "x86", 183: "arm", 243: "riscv"}
+_FAMILIES = {"x86_64": "x86", "i686": "x86", "aarch64": "arm", "armv7l": "arm", "armv6l": "arm", "riscv64": "riscv"}
+
+
+def is_emulated(root: Path = ROOT, machine: str | None = None) -> bool:
+    """Say whether this process's instructions are translated for a processor of another kind, as by qemu-user.
+
+    The file that the kernel really runs is then of another instruction set than the machine it claims to be. An
+    emulator stands in for `/proc/self/exe`, and not for the same file by the thread's name.
+    """
+    try:
+        with (root / "proc/thread-self/exe").open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return False
+    claimed = _FAMILIES.get(machine or platform.machine())
+    if header[:4] != b"\x7fELF" or claimed is None:
+        return False
+    runs = _ELF_MACHINES.get(int.from_bytes(header[18:20], "little"))
+    return runs is not None and runs != claimed
+
+
+def temperature_c(root: Path = ROOT) -> float | None:
+    """Give the temperature of the hottest zone, in degrees Celsius."""
+    zones = [_integer(folder, "temp") for folder in (root / "sys/class/thermal").glob("thermal_zone*")]
+    known = [zone / 1000 for zone in zones if zone is not None and 0 < zone < 200_000]  # others are no readings
+    return max(known, default=None)
+
+
+def find_cores(words: str, root: Path = ROOT) -> list[int]:
+    """Give the logical cores that `big`, `little` or a list such as `4-7` names.
+
+    Big cores are those of the largest capacity, or of the highest clock where no capacity is told; little ones those of
+    the smallest. On a machine whose cores are all alike both are all of them.
+
+    Raises:
+        ValueError: the words say nothing of the kind.
+    """
+    if words not in ("big", "little"):
+        return parse_cpu_list(words)
+    strengths: dict[int, int] = {}
+    for path in (root / "sys/devices/system/cpu").glob("cpu[0-9]*"):
+        capacity = _integer(path, "cpu_capacity")
+        strengths[int(path.name[3:])] = capacity or _integer(path / "cpufreq", "cpuinfo_max_freq") or 0
+    wanted = (max if words == "big" else min)(strengths.values(), default=0)
+    return sorted(cpu for cpu, strength in strengths.items() if strength == wanted)
 
 
 def library_environment() -> dict[str, str]:
@@ -59,6 +109,16 @@ def library_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if _LIBRARY_VARIABLE.match(name) and name != "CUDA_VISIBLE_DEVICES"
     }
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Give 16 hexadecimal digits over this program's own source, so that whoever edits it gets no stale figures."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -20,12 +20,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import psutil
 
@@ -34,7 +35,10 @@ from nasbench.errors import CandidateError, Crashed, DeviceError, NasbenchError,
 from nasbench.isolation_child import HEADER, MAX_MESSAGE_BYTES, Link, clean, encode, short_path
 from nasbench.units import format_bytes
 
-__all__ = ["Link", "Worker"]
+__all__ = ["AnyWorker", "Link", "MakeWorker", "OnReport", "Worker"]
+
+OnReport = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Takes what a task reports; what it returns is the answer to the task."""
 
 START_LIMIT_S = 60.0
 """For the interpreter, the imports and what comes before the first phase of the task; `start` in limits_s overrides."""
@@ -48,6 +52,44 @@ _BOOT = (
     "from nasbench.isolation_child import main;main(a[1])"
 )
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)$')
+
+
+class AnyWorker(Protocol):
+    """Whoever runs a task in a child process, here or on a node of a cluster; `Worker` says what each does."""
+
+    @property
+    def place(self) -> str:
+        """Say which machine the child is on, "" for this one."""
+
+    @property
+    def pid(self) -> int | None:
+        """Give the process id of the child; None while there is none, and where it is on another machine."""
+
+    def call(
+        self, request: Mapping[str, Any], *, limits_s: Mapping[str, float], on_report: OnReport | None = None
+    ) -> dict[str, Any]:
+        """Run the task once."""
+
+    def pause(self) -> None:
+        """Stop the child until `resume`."""
+
+    def resume(self) -> None:
+        """Let the child go on."""
+
+    def abort(self) -> None:
+        """Kill the child, from any thread."""
+
+    def close(self) -> None:
+        """End the child."""
+
+
+class MakeWorker(Protocol):
+    """Whoever makes a worker for a task: `Worker` itself, or a function that makes one on a node."""
+
+    def __call__(
+        self, task: str, *, threads: int, cpus: Sequence[int] | None, memory_limit_bytes: int | None
+    ) -> AnyWorker:
+        """Make it; nothing is started yet."""
 
 
 class Worker:
@@ -68,6 +110,13 @@ class Worker:
         self._cpus = list(cpus) if cpus else None
         self._memory_limit_bytes = memory_limit_bytes
         self._child: _Child | None = None
+        self._paused = False
+        self._pausing = threading.Lock()
+
+    @property
+    def place(self) -> str:
+        """Say that the child is on this machine."""
+        return ""
 
     @property
     def pid(self) -> int | None:
@@ -76,11 +125,7 @@ class Worker:
         return child.process.pid if child else None
 
     def call(
-        self,
-        request: Mapping[str, Any],
-        *,
-        limits_s: Mapping[str, float],
-        on_report: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+        self, request: Mapping[str, Any], *, limits_s: Mapping[str, float], on_report: OnReport | None = None
     ) -> dict[str, Any]:
         """Run the task once.
 
@@ -94,21 +139,63 @@ class Worker:
             CandidateError: any other exception in the task.
             NasbenchError: what the task raised itself, as the same class.
         """
+        conversation = self.converse(request, limits_s=limits_s)
+        try:
+            report = next(conversation)
+            while True:
+                report = conversation.send(on_report(report) if on_report else {})
+        except StopIteration as end:
+            answer: dict[str, Any] = end.value
+            return answer
+        finally:
+            conversation.close()
+
+    def converse(
+        self, request: Mapping[str, Any], *, limits_s: Mapping[str, float]
+    ) -> Generator[dict[str, Any], Mapping[str, Any], dict[str, Any]]:
+        """Run the task once as `call` does: yields each of its reports, is sent the answer, returns what it returns.
+
+        A conversation that is closed before its end kills the child.
+        """
         if self._child and self._child.process.poll() is not None:
             self._discard()  # it died while idle: nobody's candidate
         if self._child is None:
-            self._child = _Child(self.task, self._threads, self._cpus)
+            self._start()
+        assert self._child is not None
         try:
-            answer = self._converse(self._child, encode(request), limits_s, on_report)
+            answer = yield from self._exchange(self._child, encode(request), limits_s)
         except BaseException:
             self._discard()
             raise
         if "error" not in answer:
             return answer
-        error = _error_of(answer)
+        error = error_of(answer)
         if isinstance(error, OutOfMemory):
             self._discard()  # it keeps what it has allocated; after any other exception it is as good as before
         raise error
+
+    def pause(self) -> None:
+        """Stop the child until `resume`, for whoever needs the cores to itself; no time limit runs meanwhile.
+
+        Called from any thread. A child that starts meanwhile is stopped too.
+        """
+        with self._pausing:
+            self._paused = True
+            if self._child:
+                self._child.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the child go on; called from any thread, and without harm when it is not paused."""
+        with self._pausing:
+            self._paused = False
+            if self._child:
+                self._child.signal(signal.SIGCONT)
+
+    def abort(self) -> None:
+        """Kill the child, from any thread; a call that waits for it ends with `Crashed`."""
+        with self._pausing:
+            if self._child:
+                self._child.signal(signal.SIGKILL)
 
     def close(self) -> None:
         """End the child and everything it started."""
@@ -123,23 +210,30 @@ class Worker:
     ) -> None:
         self.close()
 
+    def _start(self) -> None:
+        with self._pausing:
+            self._child = _Child(self.task, self._threads, self._cpus)
+            if self._paused:
+                self._child.signal(signal.SIGSTOP)
+
     def _discard(self) -> None:
-        child, self._child = self._child, None
+        with self._pausing:
+            child, self._child = self._child, None
         if child:
             child.end()
 
-    def _converse(
-        self,
-        child: _Child,
-        request: bytes,
-        limits_s: Mapping[str, float],
-        on_report: Callable[[dict[str, Any]], Mapping[str, Any]] | None,
-    ) -> dict[str, Any]:
+    def _exchange(
+        self, child: _Child, request: bytes, limits_s: Mapping[str, float]
+    ) -> Generator[dict[str, Any], Mapping[str, Any], dict[str, Any]]:
         phase, limit_s = "start", limits_s.get("start", START_LIMIT_S)
-        deadline = time.monotonic() + limit_s
+        now = time.monotonic()
+        deadline = now + limit_s
         next_look = 0.0
         child.send(request)
         while True:
+            before, now = now, time.monotonic()
+            if self._paused:
+                deadline += now - before
             message = child.receive(min(_TICK_S, max(0.0, deadline - time.monotonic())))
             if message is None:
                 if child.process.poll() is not None:
@@ -153,9 +247,11 @@ class Worker:
                 limit_s = limits_s[phase]
                 deadline = time.monotonic() + limit_s
             elif "report" in message:
-                began = time.monotonic()
-                child.send(encode(on_report(message["report"]) if on_report else {}))
-                deadline += time.monotonic() - began
+                asked = time.monotonic()
+                child.send(encode((yield message["report"])))
+                waited_s = time.monotonic() - asked
+                now += waited_s  # so that a pause meanwhile counts once
+                deadline += waited_s
             else:
                 raise Crashed(f"the answer is no message but {clean(str(message), 100)}")
             if time.monotonic() >= next_look:
@@ -184,7 +280,8 @@ def _answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _error_of(answer: Mapping[str, Any]) -> NasbenchError:
+def error_of(answer: Mapping[str, Any]) -> NasbenchError:
+    """Make the error that an answer tells of: `error` is the name of its class, `text` what it says."""
     kind = getattr(errors, answer["error"], None)
     if not (isinstance(kind, type) and issubclass(kind, NasbenchError)):
         kind = CandidateError
@@ -305,6 +402,11 @@ class _Child:
             return self._watched.children(recursive=True)
         return []
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the child and to what it started in its session."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
     def interrupt(self) -> str:
         """Ask the child to end and give the place where it hung, "" when it did not say; SIGKILL follows in `end`."""
         with contextlib.suppress(ProcessLookupError):
@@ -349,8 +451,7 @@ class _Child:
             DeviceError: the child cannot be killed; what it uses stays in use.
         """
         doomed = self._descendants() + self._marked()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         for process in doomed:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -68,7 +68,9 @@ LEVELS = {"screen": TimingPlan(), "confirm": CONFIRM}
 class DeviceSpec:
     """A registered device, as its YAML says.
 
-    `dtype` is what is measured when nothing else is asked for. `index` is the number of the GPU among several.
+    `dtype` is what is measured when nothing else is asked for. `index` is the number of the GPU among several. `cores`
+    says which cores may be measured on, as `nasbench.host.find_cores` reads it; None is any. A device of the backend
+    ray is the node with `resource` of the cluster at `address`. `emulated` says that its processor is not real.
     """
 
     name: str
@@ -78,11 +80,34 @@ class DeviceSpec:
     memory_limit_bytes: int
     dtype: str = "fp32"
     index: int = 0
+    cores: str | None = None
+    address: str | None = None
+    resource: str | None = None
+    emulated: bool = False
+
+    @property
+    def hardware(self) -> str:
+        """What the network runs on, as a runtime names it: `cpu` or `cuda`."""
+        return "cpu" if self.backend == "ray" else self.backend
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits over everything here; latencies compare only between equal ones."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """16 hexadecimal digits over what a latency depends on; latencies compare only between equal ones.
+
+        The address is no part of it: a cluster may move. What a definition leaves out is none either, so that a digest
+        from before there was such a key stays what it is.
+        """
+        said = asdict(self)
+        del said["address"]
+        for name in ("cores", "resource", "emulated"):
+            if not said[name]:
+                del said[name]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def place_of(spec: DeviceSpec) -> tuple[str, ...]:
+    """Say which hardware a device is; devices that differ in runtime or threads alone are one piece of it."""
+    return spec.backend, str(spec.index), spec.resource or "", spec.cores or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +115,7 @@ class Measurement:
     """What a device answered for one network. Every raw sample is kept, in the order taken.
 
     `kept` marks the samples that the gates let through; the statistics rest on those. `verdict` is ok, noisy,
-    throttled, drift, invalid or failed, `reasons` says why, and `stop` is converged, plateau, cap or
+    throttled, drift, emulated, invalid or failed, `reasons` says why, and `stop` is converged, plateau, cap or
     interrupted.
 
     At the level `confirm` the samples are those of all processes, one process after the other: `process_samples` says
@@ -100,6 +125,7 @@ class Measurement:
     `energy_j` is that of one inference of the whole batch, idle power included, `energy_source` where it was read, or
     why it was not. `end_to_end_s` is the median time from the call until the answer is there, where `latencies_s` is
     the time on the accelerator alone. `reused_from` names the measurement (run, time) that is repeated here.
+    `attempts` tells of those before it that a device somewhere else lost: `attempt` (from 1), `device` and `why`.
     """
 
     architecture: str
@@ -130,6 +156,7 @@ class Measurement:
     energy_source: str | None = None
     end_to_end_s: float | None = None
     reused_from: str | None = None
+    attempts: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def latency_s(self) -> float | None:

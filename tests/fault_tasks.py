@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from nasbench.errors import DatasetError, ShapeError
 
@@ -156,3 +157,16 @@ def print_without_end(request, link):
     for _ in range(request["lines"]):
         print("y" * 1000)
     return {"done": True}
+
+
+def read_files(request, link):
+    side = request["side"]
+    return {"graph": Path(side["graph"]).read_text(), "other": Path(side["other"][0]).read_text()}
+
+
+def count_time(request, link):
+    link.phase("work")
+    began, began_cpu = time.monotonic(), time.process_time()
+    while time.process_time() - began_cpu < request["work_s"]:
+        pass
+    return {"worked": True, "wall_s": time.monotonic() - began}

@@ -8,12 +8,15 @@ from nasbench.host import (
     available_cpus,
     choose_cores,
     counted_between,
+    find_cores,
     frequency_reader,
     git_state,
     host_record,
+    is_emulated,
     parse_cpu_list,
     physical_cores,
     read_counters,
+    temperature_c,
 )
 
 
@@ -239,3 +242,65 @@ def test_a_checkout_knows_its_commit_and_whether_it_was_changed(tmp_path):
     (tmp_path / "file").write_text("two")
 
     assert git_state(tmp_path)["changed"]
+
+
+def elf(folder, machine):
+    path = folder / "proc" / "thread-self"
+    path.mkdir(parents=True)
+    (path / "exe").write_bytes(b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "claimed", "emulated"),
+    [
+        (62, "x86_64", False),
+        (183, "aarch64", False),
+        (62, "aarch64", True),
+        (62, "armv7l", True),
+        (62, "riscv64", True),
+        (40, "aarch64", False),  # a 32-bit program runs on the same processor
+        (62, "sparc64", False),  # of which nothing is known
+    ],
+)
+def test_another_instruction_set_than_claimed_is_emulation(tmp_path, machine, claimed, emulated):
+    elf(tmp_path, machine)
+
+    assert is_emulated(tmp_path, claimed) is emulated
+
+
+def test_where_nothing_tells_it_is_not_emulated(tmp_path):
+    assert not is_emulated(tmp_path, "aarch64")
+    assert not is_emulated()
+    assert "emulated" not in host_record(tmp_path)
+
+
+def test_the_hottest_zone_that_can_be_is_the_temperature(tmp_path):
+    assert temperature_c(tmp_path) is None
+    for zone, told in enumerate(("45123", "71500", "-40000", "999999", "broken")):
+        folder = tmp_path / "sys/class/thermal" / f"thermal_zone{zone}"
+        folder.mkdir(parents=True)
+        (folder / "temp").write_text(told)
+
+    assert temperature_c(tmp_path) == 71.5
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [("cpu_capacity", (380, 380, 1024, 1024)), ("cpufreq/cpuinfo_max_freq", (1000, 1000, 2400, 2400))],
+)
+def test_big_and_little_cores_are_found(tmp_path, file, values):
+    for cpu, value in enumerate(values):
+        path = tmp_path / f"sys/devices/system/cpu/cpu{cpu}" / file
+        path.parent.mkdir(parents=True)
+        path.write_text(str(value))
+
+    assert find_cores("big", tmp_path) == [2, 3]
+    assert find_cores("little", tmp_path) == [0, 1]
+    assert find_cores("1-2,7", tmp_path) == [1, 2, 7]
+
+
+def test_cores_that_are_all_alike_are_big_and_little(tmp_path):
+    for cpu in range(3):
+        (tmp_path / f"sys/devices/system/cpu/cpu{cpu}").mkdir(parents=True)
+
+    assert find_cores("big", tmp_path) == find_cores("little", tmp_path) == [0, 1, 2]

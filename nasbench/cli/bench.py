@@ -93,7 +93,7 @@ def bench(
     marked; it took no turns with what is measured now. With --runtime best the rows of a network are reused only if one
     run measured them all. A race (--top) and a package.module:function are measured every time.
     """
-    from nasbench.cli.devices import check_threads
+    from nasbench.cli.checks import check_threads
     from nasbench.measure.bench import open_devices, plan_entries
 
     asked = _Asked(
@@ -112,7 +112,7 @@ def bench(
     plan = _read_plan(level, cache, energy)
     found = _find_networks(asked)
     settings = _find_settings(asked)
-    check_threads(asked.threads)
+    check_threads(asked.threads, asked.devices)
     _check_top(asked, len(found), len(settings))
     with open_devices([setting.spec for setting in settings]) as devices:
         opened = [(devices[setting.spec], setting.dtype) for setting in settings]
@@ -186,7 +186,7 @@ def _find_networks(asked: _Asked) -> list[tuple[str, Architecture]]:
 
 
 def _find_settings(asked: _Asked) -> list[Setting]:
-    from nasbench.cli.devices import note_hidden
+    from nasbench.cli.checks import note_hidden
     from nasbench.device.load import find_device, load_device
     from nasbench.measure.bench import vary_devices
 

@@ -105,12 +105,12 @@ def _is_run(text: str) -> bool:
 def _device(name: str, runtime: str | None, threads: int | None) -> DeviceSpec:
     from dataclasses import replace
 
-    from nasbench.cli.devices import check_threads, note_hidden
+    from nasbench.cli.checks import check_threads, note_hidden
     from nasbench.device.load import find_device, read_device
 
     found = find_device(name)
     note_hidden(found)
-    check_threads([] if threads is None else [threads])
+    check_threads([] if threads is None else [threads], [name])
     spec = read_device(found.path)
     return replace(spec, runtime=runtime or spec.runtime, threads=threads or spec.threads)
 
@@ -140,7 +140,7 @@ def _measure(
     from nasbench.records import CONFIRM
     from nasbench.runtime.base import check_runtime, find_runtime
 
-    check_runtime(spec.backend, spec.runtime, dtype)
+    check_runtime(spec.hardware, spec.runtime, dtype)
     find_runtime(spec.runtime).versions()
     options: dict[str, Any] = {"margin": margin, "max_processes": max_processes}
     (first_name, first), (second_name, second) = networks

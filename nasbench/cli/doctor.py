@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasbench.cli.tables import print_rows
+from nasbench.errors import DefinitionError
 
 if TYPE_CHECKING:
     from nasbench.doctor.examine import Report
@@ -35,7 +36,14 @@ def doctor(
     from nasbench.doctor.examine import examine
 
     names = list(dict.fromkeys(device or ["cpu"]))
-    report = examine([load_device(name) for name in names], quick, say=lambda text: typer.echo(text, err=True))
+    specs = [load_device(name) for name in names]
+    for spec in specs:
+        if spec.backend == "ray":
+            raise DefinitionError(
+                f"{spec.name} is not on this machine, which is all that doctor looks at; look at it with "
+                f"`nasbench devices {spec.name} --probe`"
+            )
+    report = examine(specs, quick, say=lambda text: typer.echo(text, err=True))
     if json_output:
         typer.echo(json.dumps(_as_json(names, report)))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nasbench import __version__
-from nasbench.cli import bench, check, compare, doctor, export, ls, plot, repair, search, show
+from nasbench.cli import bench, check, compare, devices, doctor, export, ls, plot, repair, search, show, worker_command
 from nasbench.errors import DatasetError, DefinitionError, NasbenchError
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app.command("export")(export.export)
 app.command("repair")(repair.repair)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
+app.command("devices")(devices.devices)
+app.command("worker-command")(worker_command.worker_command)
 
 
 def _version(wanted: bool) -> None:

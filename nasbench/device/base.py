@@ -89,6 +89,11 @@ class Device(ABC):
         """Give the local cores that a measurement needs for itself; training stays off them meanwhile."""
         return ()
 
+    @property
+    def place(self) -> str:
+        """Say which machine it is on, "" for this one; what trains there is paused while the device measures."""
+        return ""
+
     def open(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready; raises DeviceError when the device cannot be used."""
 

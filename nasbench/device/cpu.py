@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nasbench
+from nasbench.device.answers import check_answer
 from nasbench.device.base import Device, Steer
 from nasbench.device.energy import PASS_LIMIT_S, NoMeter, find_rapl
 from nasbench.device.graphs import EAGER, Graph, Graphs, shared_graphs
@@ -17,8 +18,16 @@ from nasbench.device.loading import TINY
 from nasbench.device.turns import hold_turns, name_side
 from nasbench.device.verdict import Verdict, judge, judge_noise
 from nasbench.errors import CandidateError, DeviceError
-from nasbench.host import available_cpus, choose_cores, git_state, host_record, library_environment
-from nasbench.isolation import Worker
+from nasbench.host import (
+    Core,
+    available_cpus,
+    choose_cores,
+    find_cores,
+    git_state,
+    host_record,
+    library_environment,
+)
+from nasbench.isolation import AnyWorker, Worker
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
 from nasbench.runtime.base import check_runtime, find_runtime
 from nasbench.space.architecture import Architecture
@@ -38,7 +47,7 @@ class CpuDevice(Device):
         self._task = task
         self._turns_task = turns_task
         self._kind = find_runtime(spec.runtime)
-        self._cores = choose_cores(spec.threads)
+        self._cores = _local_cores(spec)
         self._git: dict[str, Any] | None = None
         self._graphs: Graphs | None = None
         self._open = ExitStack()
@@ -52,7 +61,7 @@ class CpuDevice(Device):
         if len(self._cores) < self.spec.threads:
             raise DeviceError(
                 f"device {self.spec.name!r} needs {self.spec.threads} physical cores, one a thread; "
-                f"{len(self._cores)} may be used here. Ask for fewer with --threads."
+                f"{len(self._cores)} may be used here{_among(self.spec)}. Ask for fewer with --threads."
             )
         self._git = git_state(Path(nasbench.__file__).parent)
 
@@ -91,7 +100,7 @@ class CpuDevice(Device):
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         request, graphs = self.request([architecture], plan)
         with self._worker(self._task) as worker:
-            answer = worker.call(request, limits_s=phase_limits_s(plan, self._kind.build_limit_s))
+            answer = check_answer(worker.call(request, limits_s=phase_limits_s(plan, self._kind.build_limit_s)))
         verdict = judge(answer, plan, self.spec.threads)
         return self._record(architecture, plan, answer, verdict, started_at, graphs[0])
 
@@ -130,7 +139,7 @@ class CpuDevice(Device):
             DefinitionError: the runtime does not compute in the plan's number format.
             CandidateError: a network cannot be exported.
         """
-        check_runtime(self.spec.backend, self.spec.runtime, plan.dtype)
+        check_runtime(self.spec.hardware, self.spec.runtime, plan.dtype)
         if self._graphs:
             self._graphs.trim()
         networks = (*architectures, TINY)
@@ -162,7 +171,7 @@ class CpuDevice(Device):
             self._graphs = self._open.enter_context(shared_graphs(self.spec.memory_limit_bytes))
         return self._graphs.find(architecture, plan, self.spec.runtime)
 
-    def _worker(self, task: str) -> AbstractContextManager[Worker]:
+    def _worker(self, task: str) -> AbstractContextManager[AnyWorker]:
         return Worker(
             task,
             threads=self.spec.threads,
@@ -230,6 +239,16 @@ class CpuDevice(Device):
             else None,
             "quantization": dict(graph.quantization) if graph and graph.quantization else None,
         }
+
+
+def _local_cores(spec: DeviceSpec) -> list[Core]:
+    if spec.cores is None:
+        return choose_cores(spec.threads)
+    return choose_cores(spec.threads, available=sorted({*find_cores(spec.cores)} & {*available_cpus()}))
+
+
+def _among(spec: DeviceSpec) -> str:
+    return f" among the cores {spec.cores!r}" if spec.cores else ""
 
 
 def phase_limits_s(plan: TimingPlan, build_limit_s: float = 30.0) -> dict[str, float]:

@@ -33,7 +33,7 @@ from nasbench.device.nvml import Gpu, open_gpu
 from nasbench.device.timing import conclude_mask
 from nasbench.device.verdict import Verdict, judge, judge_noise
 from nasbench.errors import CandidateError, DeviceError
-from nasbench.isolation import Worker
+from nasbench.isolation import AnyWorker
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
 
@@ -165,7 +165,7 @@ class CudaDevice(CpuDevice):
         }
 
     @contextmanager
-    def _worker(self, task: str) -> Iterator[Worker]:
+    def _worker(self, task: str) -> Iterator[AnyWorker]:
         """Run a worker under watch, and see afterwards that the GPU is still there and free again."""
         gpu = self._opened()
         try:

@@ -83,7 +83,9 @@ class Graphs:
                 self._kept.popitem(last=False)
 
     def close(self) -> None:
-        """End the exporting process and let go of every file."""
+        """End the exporting process and let go of every file; an export under way ends with an error."""
+        if worker := self._worker:
+            worker.abort()
         with self._lock:
             self._kept.clear()
             if self._worker:

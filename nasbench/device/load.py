@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from nasbench.cluster.address import parse_address
 from nasbench.definitions import Found, Node, find_definition, read_definition
 from nasbench.device.base import Device
 from nasbench.errors import DefinitionError
@@ -13,7 +15,12 @@ from nasbench.runtime.base import RUNTIMES, check_runtime
 from nasbench.units import parse_bytes
 
 BACKENDS = Registry(
-    "device backend", {"cpu": "nasbench.device.cpu:CpuDevice", "cuda": "nasbench.device.cuda:CudaDevice"}
+    "device backend",
+    {
+        "cpu": "nasbench.device.cpu:CpuDevice",
+        "cuda": "nasbench.device.cuda:CudaDevice",
+        "ray": "nasbench.device.remote:RemoteDevice",
+    },
 )
 
 _SCHEMA = 1
@@ -39,7 +46,7 @@ def read_device(path: Path) -> DeviceSpec:
     root = read_definition(path)
     keys = root.mapping(
         required=("schema", "name", "about", "backend"),
-        optional=("runtime", "threads", "memory_limit", "dtype", "index"),
+        optional=("runtime", "threads", "memory_limit", "dtype", "index", "cores", "address", "resource", "emulated"),
     )
     if keys["schema"].integer(1) != _SCHEMA:
         raise keys["schema"].error(f"is {keys['schema'].value}; this version of nasbench reads schema {_SCHEMA}")
@@ -54,14 +61,48 @@ def read_device(path: Path) -> DeviceSpec:
         memory_limit_bytes=_memory(keys["memory_limit"]) if "memory_limit" in keys else 4 << 30,
         dtype=keys["dtype"].word(_DTYPES) if "dtype" in keys else "fp32",
         index=keys["index"].integer(0, 1023) if "index" in keys else 0,
+        cores=_cores(keys["cores"]) if "cores" in keys else None,
+        address=_address(keys["address"]) if "address" in keys else None,
+        resource=_resource(keys["resource"]) if "resource" in keys else None,
+        emulated=keys["emulated"].flag() if "emulated" in keys else False,
     )
-    if spec.index and spec.backend == "cpu":
-        raise keys["index"].error("is given to the backend cpu, of which a machine has one; it numbers GPUs")
+    if spec.index and spec.backend != "cuda":
+        raise keys["index"].error(f"is given to the backend {spec.backend}; it numbers the GPUs of the backend cuda")
+    for name in ("address", "resource"):
+        if spec.backend != "ray" and name in keys:
+            raise keys[name].error(
+                f"is given to the backend {spec.backend}; it says where a device of the backend ray is"
+            )
+        if spec.backend == "ray" and name not in keys:
+            raise root.error(f"has no {name!r}, which a device of the backend ray needs")
     try:
-        check_runtime(spec.backend, spec.runtime, spec.dtype)
+        check_runtime(spec.hardware, spec.runtime, spec.dtype)
     except DefinitionError as error:
         raise (keys.get("dtype") or keys.get("runtime") or root).error(f"does not fit: {error}") from None
     return spec
+
+
+def _cores(node: Node) -> str:
+    words = str(node.value)
+    if words not in ("big", "little") and not re.fullmatch(
+        "[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*", words
+    ):
+        raise node.error(f"is {node.describe()}; write big, little, or a list of cores such as 4-7")
+    return words
+
+
+def _address(node: Node) -> str:
+    try:
+        return str(parse_address(node.text()))
+    except DefinitionError as error:
+        raise node.error(f"does not say where the cluster is: {error}") from None
+
+
+def _resource(node: Node) -> str:
+    name = node.text()
+    if not re.fullmatch("[A-Za-z0-9._-]{1,64}", name):
+        raise node.error(f"is {node.describe()}; write 1 to 64 letters, digits, dots, dashes and underscores")
+    return name
 
 
 def _memory(node: Node) -> int:

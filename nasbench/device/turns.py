@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import nasbench
-from nasbench.device.base import Steer, Turn
+from nasbench.device.answers import read_turn
+from nasbench.device.base import Steer
 from nasbench.device.cold import cache_emptier
 from nasbench.device.loading import Loaded, check_agreement, checked_hash, load
 from nasbench.device.timing import (
@@ -31,7 +32,7 @@ from nasbench.device.timing import (
 from nasbench.device.watching import watched
 from nasbench.errors import CandidateError, MeasurementError
 from nasbench.host import host_record
-from nasbench.isolation import Link, Worker
+from nasbench.isolation import AnyWorker, Link
 from nasbench.records import TimingPlan
 from nasbench.runtime.base import Runtime, load_runtime
 
@@ -43,7 +44,7 @@ _ANNOUNCE_S = 1.0
 
 
 def hold_turns(
-    worker: Worker, request: Mapping[str, Any], limits_s: Mapping[str, float], steer: Steer
+    worker: AnyWorker, request: Mapping[str, Any], limits_s: Mapping[str, float], steer: Steer
 ) -> dict[str, Any]:
     """Run a task that holds turns, with `steer` at its other end, and give what it returns.
 
@@ -58,7 +59,7 @@ def hold_turns(
         side = report.get("side")
         if side is not None:
             return {}
-        order = steer([Turn(**{**one, "seconds": tuple(one["seconds"])}) for one in report["turns"]])
+        order = steer([read_turn(one, len(request["sides"])) for one in report.get("turns", ())])
         return {"order": list(order)} if order else {"done": True}
 
     try:

@@ -25,7 +25,7 @@ from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.levels import Job, Outcome, Progress, confirm, screen
 from nasbench.model.cost import count
 from nasbench.model.foreign import is_foreign
-from nasbench.records import Cost, DeviceSpec, Evaluation, Measurement, TimingPlan
+from nasbench.records import Cost, DeviceSpec, Evaluation, Measurement, TimingPlan, place_of
 from nasbench.runtime.base import RUNTIMES, check_runtime, find_runtime
 from nasbench.space.architecture import Architecture
 from nasbench.store.log import RunLog
@@ -118,7 +118,7 @@ def vary_devices(
             notes |= dict.fromkeys(left_out)
         else:
             offered = [Setting(replace(spec, runtime=runtime or spec.runtime), dtype or spec.dtype)]
-            check_runtime(spec.backend, offered[0].spec.runtime, offered[0].dtype)
+            check_runtime(spec.hardware, offered[0].spec.runtime, offered[0].dtype)
             find_runtime(offered[0].spec.runtime).versions()
         for setting in offered:
             for number in threads or (spec.threads,):
@@ -134,7 +134,7 @@ def vary_devices(
 def _offered(spec: DeviceSpec, dtype: str) -> tuple[list[Setting], list[str]]:
     found, notes = [], []
     for kind in RUNTIMES.values():
-        if spec.backend not in kind.backends or dtype not in kind.dtypes:
+        if spec.hardware not in kind.backends or dtype not in kind.dtypes:
             continue
         try:
             kind.versions()
@@ -143,7 +143,7 @@ def _offered(spec: DeviceSpec, dtype: str) -> tuple[list[Setting], list[str]]:
         else:
             found.append(Setting(replace(spec, runtime=kind.name), dtype))
     if not found:
-        able = sorted({one for kind in RUNTIMES.values() if spec.backend in kind.backends for one in kind.dtypes})
+        able = sorted({one for kind in RUNTIMES.values() if spec.hardware in kind.backends for one in kind.dtypes})
         raise DefinitionError(
             f"no runtime for {spec.name!r} computes in {dtype!r} here; others do in {', '.join(able)}"
         )
@@ -184,7 +184,7 @@ def group_runtimes(entries: Sequence[Entry]) -> list[tuple[int, ...]]:
     groups: dict[object, list[int]] = {}
     for index, entry in enumerate(entries):
         spec = entry.device.spec
-        place = (spec.backend, spec.index, spec.threads, entry.plan.batch)
+        place = (*place_of(spec), spec.threads, entry.plan.batch)
         groups.setdefault((entry.architecture.digest, place), []).append(index)
     return [tuple(members) for members in groups.values()]
 

@@ -11,18 +11,18 @@ import hashlib
 import json
 import os
 import sqlite3
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-import nasbench
 from nasbench.device.base import Device
 from nasbench.errors import StoreError
+from nasbench.host import code_digest
 from nasbench.records import PROTOCOL, Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
 from nasbench.store.schema import SCHEMA, checksum, decode_measurement, encode_measurement
@@ -65,7 +65,7 @@ def default_path() -> Path:
 
 
 class MeasurementCache:
-    """An SQLite file of measurements, which several processes may use at once. A context manager.
+    """An SQLite file of measurements, which several processes and threads may use at once. A context manager.
 
     It raises nothing on account of its file. What is wrong is given to `say`, one line, once: a damaged file is renamed
     and a new one begun, and a file that cannot be opened or written ends caching.
@@ -75,6 +75,7 @@ class MeasurementCache:
         self.path = default_path() if path is None else path
         self._say = say
         self._connection: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
         self._open()
 
     def find(self, device: Device, architecture: Architecture, plan: TimingPlan) -> Measurement | None:
@@ -124,9 +125,10 @@ class MeasurementCache:
 
     def close(self) -> None:
         """Close the file; nothing is found or kept afterwards."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
 
     def __enter__(self) -> MeasurementCache:
         return self
@@ -148,6 +150,10 @@ class MeasurementCache:
                     return
 
     def _use(self, action: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+        with self._lock:
+            return self._use_alone(action)
+
+    def _use_alone(self, action: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
         if self._connection is None:
             return None
         try:
@@ -181,7 +187,7 @@ class MeasurementCache:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S, check_same_thread=False)
     try:
         (found,) = connection.execute("PRAGMA application_id").fetchone()
         if found not in (0, _APPLICATION_ID):
@@ -217,13 +223,3 @@ def _key(device: Device, architecture: Architecture, plan: TimingPlan) -> str:
         "schema": SCHEMA,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Give 16 hexadecimal digits over this program's own source, so that whoever edits it gets no stale figures."""
-    package = Path(nasbench.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -10,28 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nasbench.device.loading import CANARY
 from nasbench.measure.statistics import drift
 from nasbench.records import Measurement
-from nasbench.space.architecture import Architecture
-from nasbench.space.kinds import make_block
+
+__all__ = ["CANARY", "Canary"]
 
 DRIFT_LIMIT = 0.03
 """How far the canary may move over the rounds."""
 
 _FEWEST = 3
-
-# About 14 million multiply-accumulates, 1 to 3 ms on a core: dense, depthwise and pointwise convolutions, nothing else.
-CANARY = Architecture(
-    (3, 96, 96),
-    10,
-    (
-        make_block("conv", 3, 16, 2, {}, "canary"),
-        make_block("mbconv", 16, 24, 2, {}, "canary"),
-        make_block("mbconv", 24, 24, 1, {}, "canary"),
-        make_block("mbconv", 24, 40, 2, {}, "canary"),
-        make_block("pool_linear", 40, 10, 1, {}, "canary"),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)

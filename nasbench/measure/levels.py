@@ -16,8 +16,8 @@ from typing import Any
 from nasbench.device.base import Device
 from nasbench.errors import CandidateError
 from nasbench.measure.canary import CANARY, Canary
-from nasbench.measure.processes import combine, is_finished
-from nasbench.records import Measurement, TimingPlan
+from nasbench.measure.processes import UNDISTURBED, combine, is_finished
+from nasbench.records import Measurement, TimingPlan, place_of
 from nasbench.space.architecture import Architecture
 
 BACK_OFFS_S = (1.0, 2.0, 4.0)
@@ -68,7 +68,7 @@ def screen(
     among equals, the narrower interval; `noise["tries"]` tells of both. Raises as `Device.take`.
     """
     tries = [device.take(architecture, plan)]
-    if tries[0].verdict != "ok":
+    if tries[0].verdict not in UNDISTURBED:
         pause(BACK_OFFS_S[0])
         tries.append(device.take(architecture, plan))
     best = min(tries, key=_rank)
@@ -139,7 +139,7 @@ class _BackOff:
         self._left_s = BACK_OFF_LIMIT_S
 
     def note(self, verdict: str) -> None:
-        self._in_a_row = 0 if verdict == "ok" else self._in_a_row + 1
+        self._in_a_row = 0 if verdict in UNDISTURBED else self._in_a_row + 1
         self._due_s = BACK_OFFS_S[min(self._in_a_row, len(BACK_OFFS_S)) - 1] if self._in_a_row else 0.0
 
     def wait(self) -> None:
@@ -164,13 +164,13 @@ class _Confirmation:
         self._round = 0
         self._taken = 0
         self._last_s: float | None = None
-        perches: dict[tuple[str, int], _Perch] = {}
+        perches: dict[tuple[str, ...], _Perch] = {}  # jobs on one piece of hardware share a canary
         self._standings = []
         # On eager where there is a choice: nothing is compiled or exported for it, so that hardly anything can fail.
         for job in sorted(jobs, key=lambda job: job.device.spec.runtime != "eager"):
-            perches.setdefault(_place(job), _Perch(job.device, replace(job.plan, batch=1, energy=False)))
+            perches.setdefault(place_of(job.device.spec), _Perch(job.device, replace(job.plan, batch=1, energy=False)))
         for index, job in enumerate(jobs):
-            self._standings.append(_Standing(index, job, perches[_place(job)]))
+            self._standings.append(_Standing(index, job, perches[place_of(job.device.spec)]))
 
     def run(self, shuffler: random.Random) -> list[Outcome]:
         try:
@@ -261,11 +261,6 @@ class _Confirmation:
     def _finish(self, standing: _Standing, outcome: Outcome) -> None:
         standing.outcome = outcome
         self._done(standing.index, outcome)
-
-
-def _place(job: Job) -> tuple[str, int]:
-    """Say which hardware a job runs on; the jobs of one place share a canary."""
-    return job.device.spec.backend, job.device.spec.index
 
 
 def _rank(one: Measurement) -> tuple[bool, float, float]:

@@ -15,6 +15,10 @@ FEWEST_COUNTED = 3
 """From so many undisturbed processes on the figure rests on these alone; with fewer it rests on all."""
 
 
+UNDISTURBED = ("ok", "emulated")
+"""Verdicts of a process in which nothing went on beside it; of an emulated one nothing is known, nor worth knowing."""
+
+
 def is_finished(processes: Sequence[Measurement], plan: TimingPlan) -> bool:
     """Say whether a network needs no further process: its interval is narrow enough, or the plan's most were tried."""
     return len(processes) >= plan.max_processes or _is_narrow(processes, plan)
@@ -54,11 +58,12 @@ def combine(processes: Sequence[Measurement], plan: TimingPlan, canary: Canary) 
         noise={**canary.record(), "processes": [_summary(one, counted) for one in processes]},
         process_medians_s=medians_s,
         process_samples=tuple(len(one.latencies_s) for one in counted),
+        attempts=tuple(lost for one in processes for lost in one.attempts),
     )
 
 
 def _quiet(processes: Sequence[Measurement]) -> list[Measurement]:
-    return [one for one in processes if one.verdict == "ok"]
+    return [one for one in processes if one.verdict in UNDISTURBED]
 
 
 def _counted(processes: Sequence[Measurement], plan: TimingPlan) -> list[Measurement]:
@@ -87,9 +92,11 @@ def _judge(
     hashes = {one.output_hash for one in processes if one.output_hash is not None and one.output_error is None}
     if len(hashes) > 1:
         found.append(("invalid", f"{len(processes)} processes gave {len(hashes)} different outputs for the same input"))
+    if emulated := next((one for one in processes if one.verdict == "emulated"), None):
+        found.append(("emulated", emulated.reasons[0]))
     quiet = len(_quiet(processes))
     if quiet < plan.min_processes:
-        disturbed = [one for one in processes if one.verdict != "ok"]
+        disturbed = [one for one in processes if one.verdict not in UNDISTURBED]
         throttled = sum(one.verdict == "throttled" for one in disturbed)
         rest = "those" if len(_counted(processes, plan)) == quiet else "all"
         found.append(
@@ -106,7 +113,7 @@ def _judge(
     if interval and (width := halfwidth(interval)) > plan.target_process_halfwidth:
         asked = f"±{plan.target_process_halfwidth:.1%} was asked for"
         found.append(("noisy", f"the interval over processes is ±{width:.1%} wide; {asked}"))
-    word = next((word for word in ("invalid", "throttled", "drift", "noisy") if word in dict(found)), "ok")
+    word = next((word for word in ("invalid", "emulated", "throttled", "drift", "noisy") if word in dict(found)), "ok")
     return word, tuple(reason for _, reason in found)
 
 

@@ -61,6 +61,11 @@ class RuntimeKind:
         """What to do where its packages are not installed."""
         return f"pip install nasbench[{self.extra}]" if self.extra else f"install {' and '.join(self.packages)}"
 
+    @property
+    def executors(self) -> tuple[str, ...]:
+        """Those of its packages that a machine needs which is given a finished graph."""
+        return tuple(package for package in self.packages if self.takes == "torch" or package not in _EXPORTERS)
+
     def versions(self) -> dict[str, str]:
         """Give the versions of its packages; nothing is imported.
 

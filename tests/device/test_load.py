@@ -1,14 +1,17 @@
 """A device's YAML is read strictly."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nasbench.definitions import list_definitions
 from nasbench.device.load import find_device, load_device, open_device, read_device
 from nasbench.errors import DefinitionError, DeviceError, UnknownNameError
+from nasbench.store.parquet import read_run
 
 MINE = "schema: 1\nname: mine\nabout: My board\nbackend: cpu\nruntime: eager\nthreads: 2\nmemory_limit: 512MiB\n"
 ONNX = MINE.replace("runtime: eager", "runtime: onnx") + "dtype: int8\n"
@@ -106,3 +109,55 @@ def test_reading_devices_imports_no_torch():
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert answer.stdout == "False\n"
+
+
+REMOTE = """\
+schema: 1
+name: mine
+about: A board
+backend: ray
+address: 192.0.2.7:6379
+resource: shelf-2
+runtime: onnx
+cores: 4-7
+"""
+
+
+def test_a_device_somewhere_else_has_an_address_and_a_resource(tmp_path):
+    spec = read_device(write(tmp_path, REMOTE))
+
+    assert (spec.address, spec.resource, spec.cores, spec.emulated) == ("192.0.2.7:6379", "shelf-2", "4-7", False)
+    assert spec.hardware == "cpu"
+
+
+def test_the_digest_of_a_device_somewhere_else_does_not_follow_its_cluster(tmp_path):
+    spec = read_device(write(tmp_path, REMOTE))
+
+    assert replace(spec, address="127.0.0.1:1").digest == spec.digest
+    for change in ({"resource": "shelf-3"}, {"cores": "big"}, {"emulated": True}):
+        assert replace(spec, **change).digest != spec.digest
+
+
+def test_the_digest_of_a_device_of_before_is_what_it_was():
+    stored = read_run(Path(__file__).parents[2] / "results" / "reference" / "mnist_tiny-cpu-confirmed")
+
+    assert load_device("cpu").digest == stored.manifest["device_digest"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("address: 192.0.2.7:6379\n", "", "has no 'address', which a device of the backend ray needs"),
+        ("resource: shelf-2\n", "", "has no 'resource'"),
+        ("192.0.2.7:6379", "somewhere", "write HOST:PORT such as 192.168.1.10:6379"),
+        ("shelf-2", "'two words'", "write 1 to 64 letters"),
+        ("4-7", "fast", "write big, little, or a list of cores such as 4-7"),
+        ("backend: ray", "backend: cpu", "is given to the backend cpu; it says where a device of the backend ray is"),
+        ("runtime: onnx", "runtime: cuda_graph", "does not run on the backend 'cpu'"),
+        ("cores: 4-7", "index: 1", "is given to the backend ray; it numbers the GPUs of the backend cuda"),
+        ("cores: 4-7", "emulated: maybe", "emulated"),
+    ],
+)
+def test_what_cannot_be_of_a_device_somewhere_else_is_refused(tmp_path, old, new, text):
+    with pytest.raises(DefinitionError, match=re.escape(text)):
+        read_device(write(tmp_path, REMOTE.replace(old, new)))

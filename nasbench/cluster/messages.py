@@ -1,0 +1,93 @@
+"""What a node answers, as data: bounded JSON and nothing else. Needs no Ray, and neither does reading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nasbench.errors import Crashed
+from nasbench.isolation_child import MAX_MESSAGE_BYTES, clean
+
+KINDS = ("report", "done", "error")
+"""What a step of a conversation gives: a report that waits for its answer, the end, or why there is none."""
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """Give a message as it travels.
+
+    Raises:
+        ValueError: it is larger than `MAX_MESSAGE_BYTES`.
+        TypeError: it holds something that JSON has no form for.
+    """
+    body = json.dumps(message, separators=(",", ":")).encode()
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} may pass")
+    return body
+
+
+def unpack(body: Any) -> dict[str, Any]:
+    """Read a message from a node.
+
+    Raises:
+        Crashed: it is no bytes, too large, no JSON, or no mapping.
+    """
+    if not isinstance(body, bytes):
+        raise Crashed(f"the device answered with {type(body).__name__}; bytes are taken")
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise Crashed(f"the device's answer has {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Crashed(f"the device's answer is no JSON: {clean(str(error), 100)}") from error
+    if not isinstance(message, dict):
+        raise Crashed(f"the device's answer is no message but {clean(str(message), 100)}")
+    return message
+
+
+def check_about(about: Mapping[str, Any], packages: Sequence[str]) -> dict[str, Any]:
+    """Check what a supervisor says of its node, see `Supervisor.describe`; gives it with every text as one line.
+
+    Raises:
+        Crashed: something is missing or of another kind.
+    """
+    checks: dict[str, Callable[[Any], bool]] = {
+        "host": lambda value: isinstance(value, dict),
+        "environment": lambda value: isinstance(value, dict),
+        "cpus": lambda value: isinstance(value, list) and all(type(cpu) is int for cpu in value),
+        "energy_source": lambda value: value is None or isinstance(value, str),
+        "temperature_c": lambda value: value is None or isinstance(value, int | float),
+        "niceness": lambda value: type(value) is int,
+        "code": lambda value: isinstance(value, str),
+        "versions": lambda value: isinstance(value, dict) and {"nasbench", "python", *packages} <= set(value),
+    }
+    for name, check in checks.items():
+        if name not in about or not check(about[name]):
+            raise Crashed(f"what it is has no {name}, or one that cannot be")
+    return {str(name): cleaned(value) for name, value in about.items()}
+
+
+def cleaned(value: Any) -> Any:
+    """Give data with every text as one printable line, so that no text from a node steers a terminal."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(key), 100): cleaned(entry) for key, entry in value.items()}
+    if isinstance(value, list) and not (value and isinstance(value[0], int | float)):
+        return [cleaned(entry) for entry in value]
+    return value
+
+
+def unpack_step(body: Any) -> tuple[str, dict[str, Any]]:
+    """Read a step of a conversation; gives its kind, one of `KINDS`, and its content.
+
+    Raises:
+        Crashed: it is none.
+    """
+    message = unpack(body)
+    if message.get("error") is not None:
+        return "error", {"error": str(message["error"]), "text": str(message.get("text", ""))}
+    for kind in ("report", "done"):
+        if isinstance(message.get(kind), dict):
+            return kind, message[kind]
+    raise Crashed(f"the device's answer is no step but {clean(str(message), 100)}")

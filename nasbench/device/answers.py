@@ -1,0 +1,136 @@
+"""What a measuring process may answer: its form is checked before anything is made of it.
+
+The process may be on another machine and ran a network that is not ours, so what comes is data that can be anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nasbench.cluster.messages import cleaned
+from nasbench.device.base import Turn
+from nasbench.errors import Crashed
+from nasbench.isolation_child import clean
+
+_Check = Callable[[Any], bool]
+
+
+_MOST = 2**63
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
+
+
+def _is_sample(value: Any) -> bool:
+    return isinstance(value, float) or _is_number(value)  # one that is no time is judged with the rest of its series
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _maybe(check: _Check) -> _Check:
+    return lambda value: value is None or check(value)
+
+
+def _all(check: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(check(entry) for entry in value)
+
+
+_ANSWER: Mapping[str, _Check] = {
+    "build_s": _is_number,
+    "first_call_s": _is_number,
+    "output_hash": _is_text,
+    "output_error": _maybe(_is_number),
+    "warmups_s": _all(_is_number),
+    "settled": _is_flag,
+    "inner_loops": _is_count,
+    "series": _is_record,
+    "noise": _is_record,
+    "peak_memory_bytes": _maybe(_is_count),
+    "memory_method": _is_text,
+    "energy": _maybe(_is_record),
+    "environment": _is_record,
+    "affinity": _all(_is_count),
+    "host": _is_record,
+}
+_SERIES: Mapping[str, _Check] = {
+    "seconds": _all(_is_sample),
+    "kept": _all(_is_flag),
+    "low_s": _maybe(_is_number),
+    "high_s": _maybe(_is_number),
+    "stop": lambda value: value in ("converged", "plateau", "cap"),
+    "cpu_share": _maybe(_is_number),
+    "kept_share": _is_number,
+    "gate_failed": _is_flag,
+}
+_NOISE: Mapping[str, _Check] = {
+    "window_s": lambda value: _is_number(value) and value > 0,
+    "frequencies_hz": _all(_is_number),
+    "pressure_us": _maybe(_is_number),
+    "waiting_s": _maybe(_is_number),
+    "steal_s": _maybe(_is_number),
+    "throttled_us": _maybe(_is_number),
+    "thermal_events": _maybe(_is_number),
+}
+_ENERGY: Mapping[str, _Check] = {
+    "energy_j": _maybe(_is_number),
+    "idle_power_w": _maybe(_is_number),
+    "source": _is_text,
+}
+
+
+def check_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what `nasbench.device.measuring.measure` answered; gives it with every text as one printable line.
+
+    Raises:
+        Crashed: something is missing or of another kind; the text says what.
+    """
+    _check(answer, _ANSWER, "")
+    _check(answer["series"], _SERIES, "series.")
+    _check(answer["noise"], _NOISE, "noise.")
+    if answer["energy"] is not None:
+        _check(answer["energy"], _ENERGY, "energy.")
+    if len(answer["series"]["seconds"]) != len(answer["series"]["kept"]):
+        raise Crashed("the answer has another number of samples than of marks for them")
+    return {name: cleaned(value) for name, value in answer.items()}
+
+
+def read_turn(told: Any, sides: int) -> Turn:
+    """Read a turn of one of so many networks, as `nasbench.device.turns.converse` reports it.
+
+    Raises:
+        Crashed: it is none.
+    """
+    if not isinstance(told, dict):
+        raise Crashed(f"the answer has {clean(str(told), 100)} in the place of a turn")
+    checks: Mapping[str, _Check] = {
+        "side": lambda value: _is_count(value) and value < sides,
+        "seconds": _all(_is_sample),
+        "kept": _is_flag,
+        "inferences": _is_count,
+    }
+    _check(told, checks, "turn.")
+    return Turn(told["side"], tuple(told["seconds"]), told["kept"], told["inferences"])
+
+
+def _check(record: Mapping[str, Any], checks: Mapping[str, _Check], where: str) -> None:
+    for name, check in checks.items():
+        if name not in record:
+            raise Crashed(f"the answer has no {where}{name}")
+        if not check(record[name]):
+            raise Crashed(f"the answer's {where}{name} is {clean(str(record[name]), 60)}, which cannot be")
