@@ -75,7 +75,7 @@ class Ours:
     def __init__(self, folder: Path) -> None:
         plan = SearchPlan(("accuracy", "params"), {}, "random", 0, TimingPlan(), warm_start=False)
         self.log = RunLog.create(folder / "ours", {"objectives": list(plan.objectives), "limits": {}})
-        self.search = Search(SPACE, plan, self.log, FreeAccuracy(), None)
+        self.search = Search(SPACE, plan, self.log, FreeAccuracy())
         self.proposals = 0
 
     def run(self, trials: int) -> None:

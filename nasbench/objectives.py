@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nasbench import units
-from nasbench.records import Evaluation
+from nasbench.errors import DefinitionError
+from nasbench.records import Evaluation, Measurement
+from nasbench.registry import unknown_name
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
     """A figure of a candidate. `column` is its name in the parquet files, `unit` what is stored there.
 
-    `free` figures are counted from the architecture alone, so candidates beyond a limit on them cost nothing.
+    `free` figures are counted from the architecture alone, so candidates beyond a limit on them cost nothing. With
+    several devices, one that a device answers is named `latency@rpi4`, and so is its column; `figure` is its name
+    without the device.
     """
 
     name: str
@@ -26,25 +31,59 @@ class Objective:
     show: Callable[[float | None], str]
     parse: Callable[[str], float]
 
+    @property
+    def figure(self) -> str:
+        """What is optimized, without the device."""
+        return split_objective(self.name)[0]
+
+    @property
+    def device(self) -> str | None:
+        """The device it is taken on, where it is named."""
+        return split_objective(self.name)[1]
+
     def loss(self, value: float) -> float:
         """Turn a value into one that is better when smaller."""
         return -value if self.maximize else value
+
+
+def split_objective(name: str) -> tuple[str, str | None]:
+    """Give the figure and the device, if it names one, of an objective such as `latency@rpi4`."""
+    figure, at, device = name.partition("@")
+    return figure, device if at else None
+
+
+def measured_on(evaluation: Evaluation, device: str) -> Measurement | None:
+    """Give what was measured of a candidate on the device of that name."""
+    return next((one for one in evaluation.measurements if one.device == device), None)
 
 
 def _accuracy(evaluation: Evaluation) -> float | None:
     return evaluation.score.value if evaluation.score else None
 
 
-def _latency(evaluation: Evaluation) -> float | None:
-    return evaluation.measurements[0].latency_s if evaluation.measurements else None
+_MEASURED: dict[str, Callable[[Measurement], float | None]] = {
+    "latency": lambda measurement: measurement.latency_s,
+    "memory": lambda measurement: measurement.peak_memory_bytes,
+    "energy": lambda measurement: measurement.energy_j,
+}
+
+MEASURED = tuple(_MEASURED)
+"""The figures that a device answers."""
 
 
-def _memory(evaluation: Evaluation) -> float | None:
-    return evaluation.measurements[0].peak_memory_bytes if evaluation.measurements else None
+def _first(figure: str) -> Callable[[Evaluation], float | None]:
+    read = _MEASURED[figure]
+    return lambda evaluation: read(evaluation.measurements[0]) if evaluation.measurements else None
 
 
-def _energy(evaluation: Evaluation) -> float | None:
-    return evaluation.measurements[0].energy_j if evaluation.measurements else None
+def _at(figure: str, device: str) -> Callable[[Evaluation], float | None]:
+    read = _MEASURED[figure]
+
+    def find(evaluation: Evaluation) -> float | None:
+        measurement = measured_on(evaluation, device)
+        return read(measurement) if measurement else None
+
+    return find
 
 
 def _params(evaluation: Evaluation) -> float | None:
@@ -77,7 +116,7 @@ OBJECTIVES: dict[str, Objective] = {
             False,
             "time of one inference of the whole batch on the device: median of the kept samples at the level screen, "
             "geometric mean of the medians of the processes at confirm",
-            _latency,
+            _first("latency"),
             units.format_seconds,
             units.parse_seconds,
         ),
@@ -110,7 +149,7 @@ OBJECTIVES: dict[str, Objective] = {
             False,
             False,
             "growth of the measuring process's peak resident memory",
-            _memory,
+            _first("memory"),
             units.format_bytes,
             units.parse_bytes,
         ),
@@ -121,9 +160,32 @@ OBJECTIVES: dict[str, Objective] = {
             False,
             False,
             "energy of one inference of the whole batch, idle power included",
-            _energy,
+            _first("energy"),
             units.format_joules,
             units.parse_joules,
         ),
     )
 }
+
+
+@lru_cache(maxsize=256)
+def find_objective(name: str) -> Objective:
+    """Give an objective by its name, such as `accuracy`, `latency` or `latency@rpi4`.
+
+    Without a device, what a device answers is that of the first one.
+
+    Raises:
+        UnknownNameError: there is no such figure.
+        DefinitionError: no device answers it, and one is named.
+    """
+    figure, device = split_objective(name)
+    if figure not in OBJECTIVES:
+        raise unknown_name("objective", figure, OBJECTIVES)
+    found = OBJECTIVES[figure]
+    if device is None:
+        return found
+    if figure not in MEASURED:
+        raise DefinitionError(f"{name}: {figure} does not depend on a device; write {figure}")
+    if not device:
+        raise DefinitionError(f"{name}: the name of a device is missing, as in {figure}@cpu")
+    return replace(found, name=name, column=f"{found.column}@{device}", read=_at(figure, device))

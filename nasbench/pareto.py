@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.objectives import MEASURED, Objective, find_objective, measured_on
 from nasbench.records import Evaluation, Measurement
 
 Losses = NDArray[np.float64]
@@ -20,9 +20,6 @@ UNUSABLE_VERDICTS = ("invalid", "failed")
 SOUND_VERDICTS = ("ok", "noisy")
 """Verdicts whose interval holds what the network takes, so that a claim may rest on it: what made a measurement noisy
 is in its interval, and what throttled it or made it drift is not."""
-
-MEASURED = ("latency", "memory", "energy")
-"""The objectives that a device answers."""
 
 _BEYOND = 1.1
 """How far a box reaches beyond the worst value seen, so that the extreme points of a front count too."""
@@ -106,18 +103,25 @@ def is_feasible(evaluation: Evaluation, objectives: Sequence[Objective], limits:
     """
     if evaluation.status != "complete":
         return False
-    wanted = [*objectives, *(OBJECTIVES[name] for name in limits)]
-    if any(objective.name in MEASURED for objective in wanted) and any(
-        measurement.verdict in UNUSABLE_VERDICTS for measurement in evaluation.measurements[:1]
-    ):
-        return False
+    wanted = [*objectives, *map(find_objective, limits)]
+    for objective in wanted:
+        measurement = measurement_for(evaluation, objective)
+        if measurement is not None and measurement.verdict in UNUSABLE_VERDICTS:
+            return False
     if any(objective.read(evaluation) is None for objective in wanted):
         return False
     return all(
-        OBJECTIVES[name].loss(value) <= OBJECTIVES[name].loss(limit)
-        for name, limit in limits.items()
-        if (value := OBJECTIVES[name].read(evaluation)) is not None
+        objective.loss(value) <= objective.loss(limit)
+        for objective, limit in ((find_objective(name), limit) for name, limit in limits.items())
+        if (value := objective.read(evaluation)) is not None
     )
+
+
+def measurement_for(evaluation: Evaluation, objective: Objective) -> Measurement | None:
+    """Give the measurement that an objective is read from; None for one that no device answers."""
+    if objective.figure not in MEASURED or not evaluation.measurements:
+        return None
+    return evaluation.measurements[0] if objective.device is None else measured_on(evaluation, objective.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +140,14 @@ class Standing:
 
 
 def beats(others: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool_]:
-    """Say for each pair whether the first beats the second: nowhere worse, and its interval wholly below the other's.
+    """Say for each pair whether the first beats the second: nowhere worse, and its intervals wholly below the other's.
 
-    This is a strict partial order, so that what is beaten is beaten by one that is not.
+    This is a strict partial order, so that what is beaten is beaten by one that is not. With several devices it has to
+    be faster outside the intervals on each of them: where two tie on one device, neither beats the other.
 
     Args:
         others: losses that are plain values, shape (points, objectives); there may be no objective among them.
-        low: lower ends of the 95 % intervals of the loss that has them, shape (points,).
+        low: lower ends of the 95 % intervals of the losses that have them, shape (points,) or (points, devices).
         high: their upper ends.
 
     Returns:
@@ -150,47 +155,89 @@ def beats(others: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.bool
     """
     plain, lower, upper = (np.asarray(values, dtype=np.float64) for values in (others, low, high))
     nowhere_worse = (plain[:, None, :] <= plain[None, :, :]).all(axis=2)
-    return np.asarray(nowhere_worse & (upper[:, None] < lower[None, :]), dtype=bool)
+    if lower.ndim == 1:
+        lower, upper = lower[:, None], upper[:, None]
+    faster = (upper[:, None, :] < lower[None, :, :]).all(axis=2)
+    return np.asarray(nowhere_worse & faster, dtype=bool)
 
 
 def confirmed_front(
     members: Sequence[Evaluation],
-    confirmed: Mapping[int, Measurement],
+    confirmed: Mapping[int, Sequence[Measurement]],
     objectives: Sequence[Objective],
     limits: Mapping[str, float],
 ) -> dict[int, Standing]:
     """Decide a front again by latencies that were confirmed.
 
     A member falls off when the whole interval of its latency is beyond the limit, and when another one is at least as
-    good in every other objective and its interval lies wholly below. Members whose intervals overlap are ties, and both
-    stay. The other objectives count as the search found them.
+    good in every other objective and its interval lies wholly below; with several devices, on each of them. Members
+    whose intervals overlap, on every device, are ties, and both stay. The other objectives count as the search found
+    them.
+
+    Args:
+        members: of the front, by the figures of the search.
+        confirmed: by trial, a measurement for each device.
+        objectives: what the run optimizes; a latency without a device is that of the first one.
+        limits: the run's `--max` by objective name.
 
     Returns:
         One entry a member that `confirmed` has, by trial.
     """
-    known = [m for m in members if m.trial in confirmed and is_confirmed(confirmed[m.trial])]
+    latencies = [objective for objective in objectives if objective.figure == "latency"]
+    found = {trial: [_on(measurements, one) for one in latencies] for trial, measurements in confirmed.items()}
+    sound = {
+        t: [m for m in on_each if m] for t, on_each in found.items() if all(m and is_confirmed(m) for m in on_each)
+    }
+    known = [member for member in members if member.trial in sound]
     standings = {m.trial: Standing(None) for m in members if m.trial in confirmed}
-    ends = np.array([(confirmed[m.trial].low_s, confirmed[m.trial].high_s) for m in known], dtype=np.float64)
-    low, high = ends.reshape(-1, 2).T
-    others = [objective for objective in objectives if objective.name != "latency"]
+    if not latencies or not known:
+        return standings
+    shape = len(known), len(latencies)
+    low = np.array([[m.low_s for m in sound[one.trial]] for one in known], dtype=np.float64).reshape(shape)
+    high = np.array([[m.high_s for m in sound[one.trial]] for one in known], dtype=np.float64).reshape(shape)
+    others = [objective for objective in objectives if objective.figure != "latency"]
     beating = beats(losses_of(known, others), low, high)
-    too_slow = low > limits.get("latency", np.inf)
-    stays = ~beating.any(axis=0) & ~too_slow
-    overlap = (low[:, None] <= high[None, :]) & (low[None, :] <= high[:, None])
+    most = np.array([limits.get(objective.name, np.inf) for objective in latencies])
+    too_slow: NDArray[np.bool_] = np.greater(low, most)
+    stays: NDArray[np.bool_] = np.logical_not(beating.any(axis=0) | too_slow.any(axis=1))
+    overlap = _overlapping(low, high)
     for index, member in enumerate(known):
         tied = tuple(known[j].trial for j in np.flatnonzero(overlap[index] & stays) if j != index)
         by, reason = None, None
-        if too_slow[index]:
-            show = OBJECTIVES["latency"].show
-            span = f"{show(low[index])} to {show(high[index])}"
-            reason = f"its latency is {span}; the limit is {show(limits['latency'])}"
+        if too_slow[index].any():
+            which = int(np.flatnonzero(too_slow[index])[0])
+            show = latencies[which].show
+            span = f"{show(low[index, which])} to {show(high[index, which])}"
+            reason = f"its {latencies[which].name} is {span}; the limit is {show(most[which])}"
         elif not stays[index]:
-            first = min(np.flatnonzero(beating[:, index] & stays), key=lambda j: (high[j], known[j].trial))
+            first = min(np.flatnonzero(beating[:, index] & stays), key=lambda j: (*high[j], known[j].trial))
             by = known[first].trial
-            least, most = 1 - high[first] / low[index], 1 - low[first] / high[index]
-            reason = f"{_compare(known[first], member, others)} faster by {100 * least:.1f} to {100 * most:.1f} %"
+            reason = f"{_compare(known[first], member, others)} faster by "
+            reason += " and ".join(_describe_lead(high[first], low[first], high[index], low[index], latencies))
         standings[member.trial] = Standing(bool(stays[index]), by, tied, reason)
     return standings
+
+
+def _on(measurements: Sequence[Measurement], latency: Objective) -> Measurement | None:
+    if latency.device is None:
+        return measurements[0] if measurements else None
+    return next((one for one in measurements if one.device == latency.device), None)
+
+
+def _overlapping(low: Losses, high: Losses) -> NDArray[np.bool_]:
+    """Say for each pair whether the intervals overlap on every device; shape (points, points)."""
+    touching = (low[:, None] <= high[None, :]) & (low[None, :] <= high[:, None])
+    return np.asarray(touching.all(axis=2), dtype=bool)
+
+
+def _describe_lead(
+    high: Losses, low: Losses, other_high: Losses, other_low: Losses, latencies: Sequence[Objective]
+) -> Iterator[str]:
+    """Say for each device by how much the first is faster."""
+    for which, latency in enumerate(latencies):
+        least, most = 1 - high[which] / other_low[which], 1 - low[which] / other_high[which]
+        where = f" on {latency.device}" if latency.device else ""
+        yield f"{100 * least:.1f} to {100 * most:.1f} %{where}"
 
 
 def is_confirmed(measurement: Measurement) -> bool:

@@ -162,6 +162,11 @@ def confirmation(low_s, high_s, verdict="ok"):
     )
 
 
+def decide(members, confirmed, objectives, limits):
+    """Decide a front on one device."""
+    return confirmed_front(members, {trial: (one,) for trial, one in confirmed.items()}, objectives, limits)
+
+
 @st.composite
 def fronts(draw):
     """Members with small whole numbers for everything, so that equal values and touching intervals are common."""
@@ -183,7 +188,7 @@ def test_a_member_falls_off_exactly_when_one_is_faster_outside_the_intervals_and
     members, confirmed, limits = front
     known = [m for m in members if m.trial in confirmed and confirmed[m.trial].low_s is not None]
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, limits)
+    standings = decide(members, confirmed, WITH_PARAMS, limits)
 
     assert set(standings) == set(confirmed)
     for one in known:
@@ -202,7 +207,7 @@ def test_a_member_falls_off_exactly_when_one_is_faster_outside_the_intervals_and
 def test_what_beats_a_fallen_member_stands_on_the_confirmed_front(front):
     members, confirmed, limits = front
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, limits)
+    standings = decide(members, confirmed, WITH_PARAMS, limits)
 
     for trial, standing in standings.items():
         if standing.dominated_by is not None:
@@ -217,7 +222,7 @@ def test_what_beats_a_fallen_member_stands_on_the_confirmed_front(front):
 def test_members_of_the_confirmed_front_whose_intervals_overlap_are_tied_with_each_other(front):
     members, confirmed, limits = front
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, limits)
+    standings = decide(members, confirmed, WITH_PARAMS, limits)
 
     stay = [trial for trial, standing in standings.items() if standing.on_front]
     for a, b in itertools.permutations(stay, 2):
@@ -239,7 +244,7 @@ def test_a_member_that_fell_off_says_to_what_and_by_how_much():
     members = [member(7, 0.9), member(12, 0.8)]
     confirmed = {7: confirmation(1.00, 1.02), 12: confirmation(1.04, 1.06)}
 
-    standing = confirmed_front(members, confirmed, WITH_PARAMS, {})[12]
+    standing = decide(members, confirmed, WITH_PARAMS, {})[12]
 
     assert standing.reason == "trial 7 has higher accuracy, the same params and is faster by 1.9 to 5.7 %"
 
@@ -248,7 +253,7 @@ def test_a_member_beyond_the_limit_falls_off_only_when_its_whole_interval_is():
     members = [member(1, 0.9), member(2, 0.8)]
     confirmed = {1: confirmation(0.0051, 0.0052), 2: confirmation(0.0049, 0.0052)}
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, {"latency": 0.005})
+    standings = decide(members, confirmed, WITH_PARAMS, {"latency": 0.005})
 
     assert standings[1].reason == "its latency is 5.1 ms to 5.2 ms; the limit is 5 ms"
     assert standings[2].on_front
@@ -258,7 +263,7 @@ def test_latency_alone_leaves_the_fastest_and_what_cannot_be_told_from_it():
     members = [member(trial, 0.5) for trial in range(3)]
     confirmed = {0: confirmation(1.0, 1.2), 1: confirmation(1.1, 1.3), 2: confirmation(1.25, 1.4)}
 
-    standings = confirmed_front(members, confirmed, [OBJECTIVES["latency"]], {})
+    standings = decide(members, confirmed, [OBJECTIVES["latency"]], {})
 
     assert [standings[trial].on_front for trial in range(3)] == [True, True, False]
     assert standings[2].reason.startswith("trial 0 is faster by")
@@ -272,7 +277,7 @@ def test_a_confirmation_decides_only_when_its_verdict_is_ok_or_noisy(verdict, de
     members = [member(0, 0.9), member(1, 0.5)]
     confirmed = {0: confirmation(1.0, 1.1, verdict), 1: confirmation(2.0, 2.1)}
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, {})
+    standings = decide(members, confirmed, WITH_PARAMS, {})
 
     assert standings[0].on_front is (True if decides else None)
     assert standings[1].on_front is not decides
@@ -282,7 +287,7 @@ def test_a_member_that_failed_when_it_was_confirmed_neither_falls_off_nor_beats_
     members = [member(0, 0.9), member(1, 0.5)]
     confirmed = {0: confirmation(None, None, "failed"), 1: confirmation(1.0, 1.1)}
 
-    standings = confirmed_front(members, confirmed, WITH_PARAMS, {})
+    standings = decide(members, confirmed, WITH_PARAMS, {})
 
     assert standings[0].on_front is None
     assert standings[1].on_front is True

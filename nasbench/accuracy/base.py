@@ -24,6 +24,7 @@ class Accuracy(ABC):
     """
 
     name: str
+    workers: int = 1
     classes: int | None = None
     rungs: tuple[int, ...] = ()
 
@@ -55,6 +56,15 @@ class Accuracy(ABC):
             DatasetError: there is no test split.
         """
         raise DatasetError(f"accuracy by {self.name} has no test split, so there is no final score")
+
+    def pause(self, place: str) -> None:  # noqa: B027 - what takes no cores need not make way
+        """Stop what runs on a machine (see `Device.place`) until `resume`: a device measures there."""
+
+    def resume(self, place: str) -> None:  # noqa: B027
+        """Let it go on."""
+
+    def abort(self) -> None:  # noqa: B027
+        """End what runs, from any thread; an estimate that is waited for ends with an error."""
 
     def open(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready; raises DatasetError when the data cannot be had."""

@@ -26,7 +26,7 @@ from typing import Any, SupportsFloat
 
 from nasbench.accuracy.base import Accuracy, GoOn
 from nasbench.errors import CandidateError, DefinitionError, NanOutputError
-from nasbench.isolation import Link, Worker
+from nasbench.isolation import AnyWorker, Link, MakeWorker, Worker
 from nasbench.records import Score
 from nasbench.registry import unknown_name
 from nasbench.space.architecture import Architecture
@@ -48,6 +48,7 @@ class CustomAccuracy(Accuracy):
         cpus: tuple[int, ...] | None = None,
         memory_limit_bytes: int | None = None,
         limit_s: float = 3600.0,
+        make_worker: MakeWorker = Worker,
     ) -> None:
         """Prepare; nothing is imported before `open`.
 
@@ -57,6 +58,7 @@ class CustomAccuracy(Accuracy):
             cpus: cores to stay on.
             memory_limit_bytes: of the child.
             limit_s: for one call.
+            make_worker: makes what runs the child, here or on a node.
         """
         if not _PLACE.fullmatch(place):
             raise DefinitionError(f"--accuracy {place}: write package.module:function, or the name of a method")
@@ -64,7 +66,7 @@ class CustomAccuracy(Accuracy):
         self._threads = threads
         self._limits_s = {"import": 300.0, "estimate": limit_s}
         self._facts: dict[str, Any] | None = None
-        self._worker = Worker(
+        self._worker: AnyWorker = make_worker(
             "nasbench.accuracy.custom:serve", threads=threads, cpus=cpus, memory_limit_bytes=memory_limit_bytes
         )
 
@@ -82,6 +84,20 @@ class CustomAccuracy(Accuracy):
     def close(self) -> None:
         """End the child."""
         self._worker.close()
+
+    def pause(self, place: str) -> None:
+        """Stop the child, if it is on that machine, until `resume`."""
+        if self._worker.place == place:
+            self._worker.pause()
+
+    def resume(self, place: str) -> None:
+        """Let it go on."""
+        if self._worker.place == place:
+            self._worker.resume()
+
+    def abort(self) -> None:
+        """Kill the child, from any thread."""
+        self._worker.abort()
 
     @property
     def description(self) -> Mapping[str, Any]:

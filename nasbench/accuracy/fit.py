@@ -69,9 +69,10 @@ def _score(request: dict[str, Any], dataset: Dataset, link: Link) -> dict[str, A
     link.phase("build")
     started = time.perf_counter()
     torch.manual_seed(recipe.seed)  # for what draws from the global generator while it trains, such as dropout
-    network = build(architecture, recipe.seed)
+    device = "cuda" if request["on_gpu"] else "cpu"
+    network = build(architecture, recipe.seed).to(device)
     link.phase("train")
-    images = Feed(dataset, architecture, recipe)
+    images = Feed(dataset, architecture, recipe, device)
     split = dataset.val if request["split"] == "val" else dataset.test
     assert split is not None
     curve: list[tuple[int, float]] = []
@@ -99,11 +100,16 @@ def _score(request: dict[str, Any], dataset: Dataset, link: Link) -> dict[str, A
 
 @dataclass(frozen=True)
 class Feed:
-    """Images of a data set in the form a network takes: normalised, its size, its channels, (N, C, H, W) in float32."""
+    """Images of a data set in the form a network takes: normalised, its size, its channels, (N, C, H, W) in float32.
+
+    They are shuffled and augmented on the processor, so that a seed means the same everywhere, and then moved to
+    `device`, as torch names it.
+    """
 
     dataset: Dataset
     architecture: Architecture
     recipe: Recipe
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         channels, classes = self.architecture.input_shape[0], self.architecture.classes
@@ -124,7 +130,7 @@ class Feed:
             images = torch.from_numpy(split.images[chosen])
             if self.recipe.augment:
                 images = self._augment(images, generator)
-            yield self.prepare(images), torch.from_numpy(split.labels[chosen])
+            yield self.prepare(images), torch.from_numpy(split.labels[chosen]).to(self.device)
 
     def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Shift each image by up to an eighth of its size, black coming in; mirror half of them where that is sound."""
@@ -148,7 +154,7 @@ class Feed:
         channels, *size = self.architecture.input_shape
         if list(ready.shape[2:]) != size:
             ready = F.interpolate(ready, size=size, mode="bilinear", antialias=True)
-        return ready.expand(-1, channels, -1, -1).contiguous()
+        return ready.expand(-1, channels, -1, -1).contiguous().to(self.device)
 
 
 def fit(network: nn.Module, images: Feed, recipe: Recipe, go_on: Callable[[int], bool]) -> tuple[int, float]:
@@ -227,7 +233,7 @@ def top1(network: nn.Module, images: Feed, split: Split) -> float:
         output = network(images.prepare(torch.from_numpy(split.images[start : start + _EVALUATION_BATCH])))
         if not torch.isfinite(output).all():
             raise NanOutputError("an output on the validation images is NaN or infinite")
-        labels = torch.from_numpy(split.labels[start : start + _EVALUATION_BATCH])
+        labels = torch.from_numpy(split.labels[start : start + _EVALUATION_BATCH]).to(output.device)
         right += int((output.argmax(1) == labels).sum())
     return right / len(split)
 
@@ -265,7 +271,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
     """Write the state as plain arrays by name in an .npz; the name appears when the file is whole."""
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
-        np.savez(file, **{name: value.numpy() for name, value in network.state_dict().items()})
+        np.savez(file, **{name: value.cpu().numpy() for name, value in network.state_dict().items()})
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

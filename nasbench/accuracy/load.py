@@ -7,6 +7,7 @@ from nasbench.accuracy.custom import CustomAccuracy
 from nasbench.accuracy.data import parse_data
 from nasbench.accuracy.train import Recipe, TrainedAccuracy
 from nasbench.errors import DefinitionError
+from nasbench.isolation import MakeWorker, Worker
 from nasbench.registry import unknown_name
 
 METHODS = {"train": "train each candidate by the same short recipe"}
@@ -25,6 +26,8 @@ def open_accuracy(
     cpus: tuple[int, ...] | None = None,
     memory_limit_bytes: int | None = None,
     limit_s: float = 3600.0,
+    on_gpu: bool = False,
+    make_worker: MakeWorker = Worker,
 ) -> Accuracy:
     """Give the estimator that a user asked for; it starts nothing before it is entered or opened.
 
@@ -37,6 +40,8 @@ def open_accuracy(
         cpus: cores for the estimate.
         memory_limit_bytes: of the child that estimates, the data included.
         limit_s: for one estimate.
+        on_gpu: train on a GPU.
+        make_worker: makes what runs the child, here or on a node.
 
     Raises:
         UnknownNameError: no method or data set is named so.
@@ -46,7 +51,14 @@ def open_accuracy(
         for option, value in (("--data", data), ("--epochs", epochs)):
             if value is not None:
                 raise DefinitionError(f"{option} {value}: --accuracy {text} takes none; only --accuracy train does")
-        return CustomAccuracy(text, threads=threads, cpus=cpus, memory_limit_bytes=memory_limit_bytes, limit_s=limit_s)
+        return CustomAccuracy(
+            text,
+            threads=threads,
+            cpus=cpus,
+            memory_limit_bytes=memory_limit_bytes,
+            limit_s=limit_s,
+            make_worker=make_worker,
+        )
     if text not in METHODS:
         raise unknown_name("accuracy method", text, [*METHODS, "package.module:function"])
     return TrainedAccuracy(
@@ -56,4 +68,6 @@ def open_accuracy(
         cpus=cpus,
         memory_limit_bytes=memory_limit_bytes,
         limit_s=limit_s,
+        on_gpu=on_gpu,
+        make_worker=make_worker,
     )

@@ -15,7 +15,7 @@ from typing import Any
 from nasbench.accuracy.base import Accuracy, GoOn
 from nasbench.accuracy.data import DataRequest
 from nasbench.errors import CandidateError, DatasetError, DefinitionError
-from nasbench.isolation import Link, Worker
+from nasbench.isolation import AnyWorker, Link, MakeWorker, Worker
 from nasbench.records import Score
 from nasbench.space.architecture import Architecture
 
@@ -80,6 +80,7 @@ def serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
     # of 2 where another process wanted the cores. OpenMP reads this once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, products on a GPU are not repeatable
     from nasbench.accuracy import fit
 
     return fit.serve(request, link)
@@ -107,6 +108,8 @@ class TrainedAccuracy(Accuracy):
         rungs: tuple[int, ...] | None = None,
         limit_s: float = 3600.0,
         data_limit_s: float = 600.0,
+        on_gpu: bool = False,
+        make_worker: MakeWorker = Worker,
     ) -> None:
         """Prepare; nothing is read or started before `open`.
 
@@ -119,6 +122,8 @@ class TrainedAccuracy(Accuracy):
             rungs: epochs after which `go_on` is asked, below the recipe's; by default those of `default_rungs`.
             limit_s: for one whole training with its validation.
             data_limit_s: for reading and decoding the data.
+            on_gpu: train on the first GPU that the child sees.
+            make_worker: makes what runs the child, here or on a node.
         """
         self.data = data
         self.recipe = recipe or Recipe()
@@ -128,9 +133,10 @@ class TrainedAccuracy(Accuracy):
         if threads < 1:
             raise DefinitionError(f"threads is {threads}; a whole number from 1 is needed")
         self._threads = threads
+        self._on_gpu = on_gpu
         self._limits_s = {"data": data_limit_s, "build": 30.0, "train": limit_s}
         self._facts: dict[str, Any] | None = None
-        self._worker = Worker(
+        self._worker: AnyWorker = make_worker(
             "nasbench.accuracy.train:serve", threads=threads, cpus=cpus, memory_limit_bytes=memory_limit_bytes
         )
 
@@ -149,6 +155,20 @@ class TrainedAccuracy(Accuracy):
     def close(self) -> None:
         """End the child."""
         self._worker.close()
+
+    def pause(self, place: str) -> None:
+        """Stop the child, if it is on that machine, until `resume`."""
+        if self._worker.place == place:
+            self._worker.pause()
+
+    def resume(self, place: str) -> None:
+        """Let it go on."""
+        if self._worker.place == place:
+            self._worker.resume()
+
+    def abort(self) -> None:
+        """Kill the child, from any thread."""
+        self._worker.abort()
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -178,6 +198,7 @@ class TrainedAccuracy(Accuracy):
             "recipe": asdict(self.recipe),
             "rungs": list(self.rungs),
             "threads": self._threads,
+            **({"on_gpu": True} if self._on_gpu else {}),
         }
 
     def estimate(self, architecture: Architecture, go_on: GoOn, weights_path: Path | None = None) -> Score:
@@ -232,4 +253,5 @@ class TrainedAccuracy(Accuracy):
 
     def _request(self, do: str) -> dict[str, Any]:
         options = [list(pair) for pair in self.data.options]
-        return {"do": do, "threads": self._threads, "data": [self.data.name, self.data.path, options]}
+        data = [self.data.name, self.data.path, options]
+        return {"do": do, "threads": self._threads, "data": data, "on_gpu": self._on_gpu}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +76,8 @@ def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
     architecture = evaluation.architecture
     if not train:
         return build(architecture)
-    with open_accuracy_of(Settings.of_manifest(log.manifest, log.folder)) as accuracy, TemporaryDirectory() as folder:
+    settings = replace(Settings.of_manifest(log.manifest, log.folder), workers=1)
+    with open_accuracy_of(settings) as accuracy, TemporaryDirectory() as folder:
         if not isinstance(accuracy, TrainedAccuracy):
             raise DefinitionError("--train repeats a run's training, and this run's accuracy was not trained")
         _check_description(log.manifest["accuracy"], dict(accuracy.description))

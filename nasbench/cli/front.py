@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.objectives import OBJECTIVES, Objective, find_objective, split_objective
+from nasbench.store.parquet import run_devices
 from nasbench.units import format_percent, format_seconds
 
 if TYPE_CHECKING:
@@ -24,18 +26,76 @@ def front_rows(run: Run) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     wanted = {objective.name for objective in run.objectives} | set(run.limits)
     confirmed = run.is_confirmed
     columns: dict[str, Callable[[Any], str]] = {"trial": lambda m: str(m["trial"]), "architecture": _architecture}
-    for name, objective in OBJECTIVES.items():
-        column = objective.column
-        if name == "latency" and name in wanted:
-            columns |= _CONFIRMED if confirmed else {"latency": partial(_figure, objective), "95 % interval": _interval}
-        elif name in wanted or (name in ("params", "macs") and run.pareto[column].notna().any()):
-            columns[_TITLES.get(name, name)] = partial(_figure, objective)
+    for figure, plain in OBJECTIVES.items():
+        named = sorted({name for name in wanted if split_objective(name)[0] == figure} - {figure})
+        for objective in [*([plain] if figure in wanted else []), *map(find_objective, named)]:
+            columns |= _latency_columns(objective, confirmed) if figure == "latency" else _column(objective)
+        if figure in ("params", "macs") and figure not in wanted and run.pareto[plain.column].notna().any():
+            columns |= _column(plain)
+    several = run_devices(run.manifest)
+    if several and any(f"on_front@{device}" in run.pareto for device in several):
+        columns["on the front of"] = partial(_own_fronts, several)
     if run.pareto["final_accuracy"].notna().any():
         columns["test accuracy"] = lambda m: format_percent(m["final_accuracy"])
     if confirmed:
         columns["front"] = _standing
     rows = [tuple(show(member) for show in columns.values()) for _, member in run.pareto.iterrows()]
     return tuple(columns), rows
+
+
+def _column(objective: Objective) -> dict[str, Callable[[Any], str]]:
+    return {_TITLES.get(objective.name, objective.name): partial(_figure, objective)}
+
+
+def _latency_columns(objective: Objective, confirmed: bool) -> dict[str, Callable[[Any], str]]:
+    """Give the columns of a latency; those of several devices are fewer, so that they stand beside each other."""
+    if objective.device is None:
+        searched: dict[str, Callable[[Any], str]] = {
+            "latency": partial(_figure, objective),
+            "95 % interval": _interval,
+        }
+        return _CONFIRMED if confirmed else searched
+    at = f"@{objective.device}"
+
+    def figure(member: Any) -> str:
+        """Say which figure stands: a limit alone is not confirmed, and what failed keeps the search's."""
+        return "confirmed" if confirmed and not pd.isna(member[f"confirmed_latency_s{at}"]) else "latency"
+
+    def value(member: Any) -> str:
+        stands = figure(member)
+        seconds = member[f"confirmed_latency_s{at}" if stands == "confirmed" else f"latency_s{at}"]
+        return "-" if pd.isna(seconds) else format_seconds(seconds)
+
+    def interval(member: Any) -> str:
+        stands = figure(member)
+        low, high, verdict = (member[f"{stands}_{part}{at}"] for part in ("low_s", "high_s", "verdict"))
+        words = "-" if pd.isna(low) or pd.isna(high) else f"{format_seconds(low)} to {format_seconds(high)}"
+        return words if pd.isna(verdict) or verdict == "ok" else f"{words}, {verdict}"
+
+    return {objective.name: value, f"95 % interval{at}": interval}
+
+
+def _own_fronts(devices: Sequence[str], member: Any) -> str:
+    """Say on which device's own front a member is; every member is on the joint one."""
+    own = [device for device in devices if member.get(f"on_front@{device}")]
+    return ", ".join(own) or "all together"
+
+
+def device_correlations(run: Run) -> list[tuple[str, str, float, int]]:
+    """Give how alike two devices rank what both measured: names, Spearman's rank correlation, and how many networks."""
+    from scipy.stats import spearmanr
+
+    devices = run_devices(run.manifest)
+    found = []
+    for index, one in enumerate(devices):
+        for other in devices[index + 1 :]:
+            columns = [f"latency_s@{one}", f"latency_s@{other}"]
+            both = run.evaluations[run.evaluations["status"] != "duplicate"][columns].dropna()
+            if len(both) > 2:
+                rho = float(spearmanr(both[columns[0]], both[columns[1]]).statistic)
+                if math.isfinite(rho):  # it is not where a device takes equally long for all
+                    found.append((one, other, rho, len(both)))
+    return found
 
 
 def front_data(run: Run) -> list[dict[str, Any]]:
@@ -59,7 +119,9 @@ def _as_data(member: Any) -> dict[str, Any]:
         **{name: member[f"{figure}_{name}"] for name in ("low_s", "high_s", "verdict")},
         "reused_from": None if confirmed else member["reused_from"],
     }
-    return {name: None if pd.isna(value) else value for name, value in data.items()} | {"confirmed": confirmed}
+    suffixed = {name: member[name] for name in member.index if "@" in name}
+    plain = {name: None if pd.isna(value) else value for name, value in {**data, **suffixed}.items()}
+    return plain | {"confirmed": confirmed}
 
 
 def _is_decided(member: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nasbench.cli.status import StatusLine
-from nasbench.objectives import OBJECTIVES
+from nasbench.objectives import find_objective
 from nasbench.records import Evaluation
 from nasbench.units import format_clock, format_seconds
 
@@ -68,7 +68,8 @@ class ConfirmationLine(StatusLine):
 def describe_trial(evaluation: Evaluation, objectives: tuple[str, ...]) -> str:
     """Say in a few words what became of a trial."""
     if evaluation.status in ("complete", "pruned"):
-        figures = [f"{OBJECTIVES[name].show(OBJECTIVES[name].read(evaluation))} {name}" for name in objectives]
+        sought = map(find_objective, objectives)
+        figures = [f"{objective.show(objective.read(evaluation))} {objective.name}" for objective in sought]
         word = "last" if evaluation.status == "complete" else "last (ended early)"
         reused = ", measured before" if any(m.reused_from for m in evaluation.measurements) else ""
         return f"{word}: {', '.join(figures)}{reused}"

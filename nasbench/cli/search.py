@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,9 @@ _DEFAULT_TRIALS = 40
 
 def search(
     space: Annotated[str | None, typer.Argument(help="A search space's name or .yaml file.")] = None,
-    device: Annotated[str | None, typer.Option(help="Where latency is measured.  [default: cpu]")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Where latency is measured; repeat it for several.  [default: cpu]")
+    ] = None,
     accuracy: Annotated[
         str | None,
         typer.Option(metavar="train|MODULE:FUNCTION", help="How accuracy is estimated.  [default: train]"),
@@ -38,11 +41,13 @@ def search(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="accuracy, latency, params, macs, memory or energy; repeat it.  [default: accuracy, latency]"
+            help="accuracy, latency, params, macs, memory or energy, of several devices latency@DEVICE; repeat it.  "
+            "[default: accuracy, and latency on every device]"
         ),
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option("--max", metavar="NAME=VALUE", help="Hard limit: latency=5ms, params=5M.")
+        list[str] | None,
+        typer.Option("--max", metavar="NAME=VALUE", help="Hard limit: latency=5ms, latency@rpi4=9ms, params=5M."),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="End after so many evaluated candidates.  [default: 40]")
@@ -54,6 +59,16 @@ def search(
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same candidates.  [default: 0]")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images in one inference.  [default: 1]")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to train and measure with.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Accuracies estimated at a time, here or on --cluster.  [default: 1]"),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Ray cluster whose nodes estimate.  [default: this machine]")
+    ] = None,
+    worker_gpus: Annotated[
+        float | None, typer.Option(min=0.0, max=64.0, help="GPUs that each worker takes, such as 0.5.  [default: 0]")
+    ] = None,
     dtype: Annotated[
         str | None,
         typer.Option(metavar="fp32|fp16|bf16|int8", help="Number format to measure.  [default: the device's]"),
@@ -90,18 +105,21 @@ def search(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, no table.")] = False,
 ) -> None:
     """Search a space for the networks with the best accuracy at each latency."""
-    from nasbench.cli.devices import check_threads
+    from nasbench.cli.checks import check_threads
     from nasbench.search.settings import Settings, read_limits, read_objectives, refuse_unused
     from nasbench.units import parse_seconds
 
     given: dict[str, Any] = {
         "space": space,
-        "device": device,
+        "devices": tuple(device) if device else None,
         "accuracy": accuracy,
         "data": data,
         "epochs": epochs,
         "objectives": read_objectives(tuple(objective)) if objective else None,
         "limits": read_limits(tuple(limit)) if limit else None,
+        "workers": workers,
+        "cluster": cluster,
+        "worker_gpus": worker_gpus,
         "sampler": sampler,
         "seed": seed,
         "batch": batch,
@@ -124,7 +142,7 @@ def search(
         return
     if space is None:
         raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
-    check_threads([] if threads is None else [threads])
+    check_threads([] if threads is None else [threads], device or ())
     settings = Settings(**given, trials=trials if trials or seconds else _DEFAULT_TRIALS, seconds=seconds)
     refuse_unused(settings, given)
     _start(run, settings.resolved(), ending)
@@ -140,7 +158,7 @@ class _Ending:
 
 
 def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
-    from nasbench.cli.devices import note_hidden
+    from nasbench.cli.checks import note_hidden
     from nasbench.device.load import find_device
     from nasbench.search.plan import Budget
     from nasbench.search.run import check_limits
@@ -149,7 +167,7 @@ def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
     from nasbench.store.database import DATABASE
     from nasbench.store.log import RunLog
 
-    for found in (find_space(settings.space), find_device(settings.device)):
+    for found in (find_space(settings.space), *map(find_device, settings.devices)):
         note_hidden(found)
     with open_parts(settings, _warn) as parts:
         check_limits(parts.space, parts.plan)
@@ -198,18 +216,20 @@ def _resume(folder: Path, given: dict[str, Any], trials: int | None, seconds: fl
 def _dated_folder(parts: Parts) -> Path:
     from nasbench.store.manifest import dated_folder
 
-    return dated_folder(parts.space.name, parts.device.spec.name if parts.device else "no-device")
+    return dated_folder(parts.space.name, *([device.spec.name for device in parts.devices] or ["no-device"]))
 
 
 def _search(log: RunLog, parts: Parts, budget: Budget, ending: _Ending) -> None:
-    from nasbench.cli.interrupt import interruptible, resumable
+    from nasbench.cli.interrupt import interruptible, outlived, resumable
     from nasbench.cli.progress import ProgressLine
     from nasbench.search.run import Search
 
     typer.echo(f"{_describe(parts)}; results go to {log.folder}", err=True)
     resume = _resuming(log.folder)
-    with interruptible(resume), resumable(resume):
-        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.device, parts.cache)
+    far = parts.cluster is not None or any(device.spec.backend == "ray" for device in parts.devices)
+    lost = f"the search was ended because its cluster is gone; what is finished is stored. Go on with: {resume}"
+    with outlived(lost) if far else nullcontext(), interruptible(resume), resumable(resume):
+        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.devices, parts.cache)
         with ProgressLine(parts.plan, budget, running.evaluated) as line:
             ended_early = running.run(budget, line.show)
         if ended_early:
@@ -248,17 +268,19 @@ def _describe(parts: Parts) -> str:
     words = f"{space.name}: {format_size(space.size())} points, sampler {plan.sampler}, seed {plan.seed}"
     if parts.accuracy is not None:
         words += f"; accuracy by {parts.accuracy.name}, {space.classes} classes"
-    if parts.device is not None:
-        spec, timing = parts.device.spec, plan.timing
-        words += f"; measured on {spec.name} ({spec.runtime}, {timing.dtype}), batch {timing.batch}"
-        words += f", {spec.threads} thread{'' if spec.threads == 1 else 's'}"
+    if plan.workers > 1:
+        words += f", {plan.workers} at a time"
+    for index, device in enumerate(parts.devices):
+        spec, timing = device.spec, plan.timing_on(device.spec.name)
+        words += f"{' and' if index else '; measured'} on {spec.name} ({spec.runtime}, {timing.dtype}), "
+        words += f"batch {timing.batch}, {spec.threads} thread{'' if spec.threads == 1 else 's'}"
     return words
 
 
 def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
     import json
 
-    from nasbench.cli.front import count_verdicts, describe_fallen, front_data, front_rows
+    from nasbench.cli.front import count_verdicts, describe_fallen, device_correlations, front_data, front_rows
     from nasbench.plot.front import draw_front
     from nasbench.store.parquet import read_run
 
@@ -270,9 +292,15 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
     fallen = describe_fallen(run)
     for text in fallen.values():
         typer.echo(text, err=True)
+    correlations = device_correlations(run)
     if json_output:
         shown = {"run": str(log.folder), "evaluated": running.evaluated, "front": front_data(run), "fell_off": fallen}
-        typer.echo(json.dumps({**shown, "hypervolume": running.front.hypervolume}))
+        alike = [{"devices": [one, other], "spearman": rho, "networks": n} for one, other, rho, n in correlations]
+        typer.echo(
+            json.dumps(
+                {**shown, "hypervolume": running.front.hypervolume, **({"rank_correlation": alike} if alike else {})}
+            )
+        )
         return
     columns, rows = front_rows(run)
     if rows:
@@ -286,5 +314,7 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
         f"{f', {len(fallen)} fell off when it was confirmed' if fallen else ''}; "
         f"hypervolume {running.front.hypervolume:.4f} of 1 by the figures of the search"
     )
+    for one, other, rho, networks in correlations:
+        typer.echo(f"{one} and {other} rank {networks} networks alike to {rho:.2f} (Spearman's rank correlation)")
     files = ["pareto.parquet", "evaluations.parquet", "measurements.parquet", *([picture.name] if drawn else [])]
     typer.echo(f"wrote {log.folder}/: {', '.join(files)}")

@@ -41,13 +41,15 @@ def make_axis(objective: Objective, values: Iterable[float], batch: int | None =
         values: stored values, in the objective's stored unit.
         batch: images in one inference, said on the axis of a latency or an energy when it is not 1.
     """
-    name = _NAMES.get(objective.name, objective.name)
+    name = _NAMES.get(objective.figure, objective.name)
     if objective.unit == "share of one":
         return Axis(objective, 100.0, f"{name} (%)")
     sizes = sorted(abs(value) for value in values)
     middle = sizes[len(sizes) // 2] if sizes else 0.0
     steps = _STEPS.get(objective.unit, ((objective.unit, 1.0),))
     unit, size = next((step for step in steps if middle >= step[1]), steps[-1] if sizes else steps[0])
-    if objective.name in ("latency", "energy") and batch not in (None, 1):
+    if objective.figure in ("latency", "energy") and batch not in (None, 1):
         name = f"{name} of a batch of {batch}"
+    if objective.device is not None:
+        name = f"{name} on {objective.device}"
     return Axis(objective, 1.0 / size, f"{name} ({unit})" if unit else name)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nasbench.errors import DefinitionError
-from nasbench.objectives import OBJECTIVES, Objective
-from nasbench.pareto import MEASURED, Losses, beats, hypervolume_curve, non_dominated, normalize, reference_losses
+from nasbench.objectives import MEASURED, Objective, find_objective
+from nasbench.pareto import Losses, beats, hypervolume_curve, non_dominated, normalize, reference_losses
 from nasbench.plot.axes import Axis, make_axis
 from nasbench.plot.labels import place_labels
 from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
 from nasbench.registry import unknown_name
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, run_devices, run_digests
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,11 @@ _RASTER = 1000
 
 _LATENCY = ("latency_s", "latency_low_s", "latency_high_s", "latency_verdict")
 _CONFIRMED = ("confirmed_latency_s", "confirmed_low_s", "confirmed_high_s", "confirmed_verdict")
+
+
+def _of_device(columns: Sequence[str], objective: Objective) -> list[str]:
+    """Give the columns of the device that an objective names; the first device's have no name at their end."""
+    return [f"{column}@{objective.device}" if objective.device else column for column in columns]
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ def check_comparable(runs: Sequence[Run]) -> None:
         DefinitionError: they differ in objectives, data set, split, metric, device, batch or number format; the text
             names the field.
     """
-    measured = any(objective.name in MEASURED for objective in runs[0].objectives)
+    for run in runs[1:]:
+        _compare("devices", (runs[0], _several(runs[0])), (run, _several(run)))
+    measured = any(objective.figure in MEASURED for objective in runs[0].objectives)
     for run in runs[1:]:
         _compare("objectives", *((one, {o.name for o in one.objectives}) for one in (runs[0], run)))
     for field in (
@@ -123,6 +130,12 @@ def check_comparable(runs: Sequence[Run]) -> None:
             if values and seen:
                 _compare(field, seen, (run, values))
             seen = seen or ((run, values) if values else None)
+
+
+def _several(run: Run) -> set[Any]:
+    """Give name and digest of every device of a run that has several."""
+    digests = run_digests(run.manifest) if run_devices(run.manifest) else {}
+    return {f"{name} ({digest})" for name, digest in digests.items()}
 
 
 def _compare(field: str, one: tuple[Run, set[Any]], other: tuple[Run, set[Any]]) -> None:
@@ -141,38 +154,46 @@ def _choose(run: Run, x: str | None, y: str | None) -> tuple[Objective, Objectiv
     if len(names) < 2:
         raise DefinitionError(f"{run.name} has {len(names)} objectives; a front needs 2")
     upwards = y or next(name for name in (["accuracy"] if "accuracy" in names else []) + names if name != x)
-    costs = [name for name in names if not OBJECTIVES[name].maximize] + names
+    costs = [name for name in names if not find_objective(name).maximize] + names
     across = x or next(name for name in costs if name != upwards)
     if across == upwards:
         raise DefinitionError(f"both axes would show {across}; choose two of {', '.join(names)}")
-    return OBJECTIVES[across], OBJECTIVES[upwards]
+    return find_objective(across), find_objective(upwards)
 
 
 def _series(run: Run, look: Look, across: Objective, upwards: Objective) -> _Series:
     feasible = run.evaluations[run.evaluations["feasible"]]
     losses = _losses(feasible, run.objectives)
-    if not run.is_confirmed or "latency" not in (across.name, upwards.name):
+    timed = [objective for objective in (across, upwards) if objective.figure == "latency"]
+    if not run.is_confirmed or not timed:
         front = feasible[non_dominated(_losses(feasible, (across, upwards)))]
         return _Series(run, look, feasible, feasible, _sorted(front, across, upwards), feasible[:0], losses, False)
-    placed = _confirmed_places(run, feasible)
+    placed = _confirmed_places(run, feasible, timed)
     stays = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].isna(), "trial"])
     fallen = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].notna(), "trial"])
     front = placed[stays]
-    ends = front[["latency_low_s", "latency_high_s"]].to_numpy(dtype=np.float64, na_value=np.nan).T
-    other = upwards if across.name == "latency" else across
-    unbeaten = np.flatnonzero(~beats(_losses(front, (other,)), *ends).any(axis=0))
+    low, high = (_ends(front, timed, which) for which in (1, 2))
+    others = [objective for objective in (across, upwards) if objective.figure != "latency"]
+    unbeaten = np.flatnonzero(~beats(_losses(front, others), low, high).any(axis=0))
     return _Series(
         run, look, feasible, placed, _sorted(front.iloc[unbeaten], across, upwards), placed.loc[fallen], losses, True
     )
 
 
-def _confirmed_places(run: Run, feasible: pd.DataFrame) -> pd.DataFrame:
+def _ends(frame: pd.DataFrame, timed: Sequence[Objective], which: int) -> Losses:
+    """Give the lower (1) or upper (2) ends of the intervals, shape (points, latencies)."""
+    columns = [_of_device(_LATENCY, objective)[which] for objective in timed]
+    return frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _confirmed_places(run: Run, feasible: pd.DataFrame, timed: Sequence[Objective]) -> pd.DataFrame:
     """Give the feasible trials with what confirming found in the place of what the search did."""
     members = run.pareto[run.pareto["confirmed_on_front"].notna()].set_index("trial")
     placed = feasible.copy()
-    for column, source in zip(_LATENCY, _CONFIRMED, strict=True):
-        found = placed["trial"].map(members[source].dropna())
-        placed[column] = found.where(found.notna(), placed[column])
+    for objective in timed:
+        for column, source in zip(_of_device(_LATENCY, objective), _of_device(_CONFIRMED, objective), strict=True):
+            found = placed["trial"].map(members[source].dropna())
+            placed[column] = found.where(found.notna(), placed[column])
     return placed
 
 
@@ -368,9 +389,10 @@ def _values(frame: pd.DataFrame, axis: Axis) -> Losses:
 
 def _interval(frame: pd.DataFrame, axis: Axis) -> Losses | None:
     """Give how far the 95 % interval reaches below and above each value, shape (2, points); 0 where unknown."""
-    if axis.objective.name != "latency":
+    if axis.objective.figure != "latency":
         return None
-    ends = frame[["latency_low_s", "latency_high_s"]].to_numpy(dtype=np.float64, na_value=np.nan).T * axis.scale
+    columns = _of_device(_LATENCY[1:3], axis.objective)
+    ends = frame[columns].to_numpy(dtype=np.float64, na_value=np.nan).T * axis.scale
     values = _values(frame, axis)
     reach: Losses = np.clip(np.stack([values - ends[0], ends[1] - values]), 0.0, None)
     return np.nan_to_num(reach)

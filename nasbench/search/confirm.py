@@ -9,6 +9,7 @@ from nasbench.device.base import Device
 from nasbench.errors import CandidateError
 from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.levels import INTERRUPTED, Job, Outcome, Progress, confirm
+from nasbench.objectives import measured_on
 from nasbench.pareto import is_confirmed
 from nasbench.records import Evaluation, Measurement, TimingPlan
 from nasbench.store.log import RunLog
@@ -19,21 +20,27 @@ _OVERHEAD_S = 3.0
 _CANARY_S = 0.002
 
 
-def to_confirm(members: Sequence[Evaluation], plan: TimingPlan, log: RunLog) -> list[Evaluation]:
-    """Give what to confirm, by trial: all members or, when each was confirmed by this plan, none.
+Confirming = Sequence[tuple[Device, TimingPlan]]
+"""The devices whose latency is to be confirmed, and how each takes it."""
+
+
+def to_confirm(members: Sequence[Evaluation], confirming: Confirming, log: RunLog) -> list[Evaluation]:
+    """Give what to confirm, by trial: all members or, when each was confirmed by these plans, none.
 
     A log holds what one session confirmed, and only that compares. So a member that is new, or that an interruption
     left over, is not measured alone. One that failed among the others is not tried again.
     """
     known = log.confirmed()
-    if all(member.trial in known and known[member.trial].plan == plan for member in members):
+    wanted = {device.spec.name: plan for device, plan in confirming}
+    if all({one.device: one.plan for one in known.get(member.trial, ())} == wanted for member in members):
         return []
     return sorted(members, key=lambda member: member.trial)
 
 
 def estimate_s(members: Sequence[Evaluation], plan: TimingPlan) -> tuple[float, float]:
     """Guess how long confirming takes, in seconds: when all is quiet, and when every member needs every process."""
-    latencies = [member.measurements[0].latency_s or 0.0 for member in members] + [_CANARY_S]
+    measurements = [measurement for member in members for measurement in member.measurements]
+    latencies = [measurement.latency_s or 0.0 for measurement in measurements] + [_CANARY_S]
     in_a_round = sum(
         _OVERHEAD_S + plan.min_warmup_s + max(plan.min_sampling_s, plan.min_samples * latency) for latency in latencies
     )
@@ -42,18 +49,18 @@ def estimate_s(members: Sequence[Evaluation], plan: TimingPlan) -> tuple[float, 
 
 def confirm_members(
     members: Sequence[Evaluation],
-    plan: TimingPlan,
-    device: Device,
+    confirming: Confirming,
     log: RunLog,
     cache: MeasurementCache | None,
     *,
     say: Callable[[str], object],
     watch: Callable[[Progress], object],
 ) -> None:
-    """Confirm members of a front; each is stored as soon as it is done, and the first takes the place of all before.
+    """Confirm members of a front on every device; each is stored as soon as it is done on all of them.
 
-    A cache is not asked, since only what is measured in turns with the others compares with them; what comes is kept
-    in it. A member that fails is stored with the verdict failed. Whatever decides nothing is said.
+    The first takes the place of all that was confirmed before. A cache is not asked, since only what is measured in
+    turns with the others compares with them; what comes is kept in it. A member that fails is stored with the verdict
+    failed. Whatever decides nothing is said.
 
     Raises:
         DeviceError: the device is gone. What was done before is stored.
@@ -61,33 +68,44 @@ def confirm_members(
     before = bool(log.confirmed())
     if before:
         say("what was confirmed at another time does not compare with what is confirmed now, so all are measured again")
+    found: dict[int, dict[str, Measurement]] = {member.trial: {} for member in members}
 
     def store(index: int, outcome: Outcome) -> None:
         nonlocal before
-        member = members[index]
+        (member, device, plan), job = work[index], jobs[index]
         if isinstance(outcome, Measurement) and outcome.stop == INTERRUPTED:
             return  # a resumed search confirms the front again
-        if before:
-            log.forget_confirmed()
-            before = False
         if isinstance(outcome, CandidateError):
-            found, why = _failed(member, plan, outcome), str(outcome)
+            measurement, why = _failed(member, device, plan, outcome), str(outcome)
         else:
-            found, why = outcome, f"it was {outcome.verdict}: {'; '.join(outcome.reasons)}"
-        log.append_confirmed(member.trial, found)
-        if not is_confirmed(found):
-            say(f"trial {member.trial} could not be confirmed and keeps the search's figure: {why}")
+            measurement, why = outcome, f"it was {outcome.verdict}: {'; '.join(outcome.reasons)}"
+        if not is_confirmed(measurement):
+            say(f"{job.name} could not be confirmed and keeps the search's figure: {why}")
         if cache is not None and isinstance(outcome, Measurement):
             cache.keep(device, member.architecture, outcome, log.name)
+        known = found[member.trial]
+        known[device.spec.name] = measurement
+        if len(known) == len(confirming):
+            if before:
+                log.forget_confirmed()
+                before = False
+            log.append_confirmed(member.trial, *(known[one.spec.name] for one, _ in confirming))
 
-    jobs = [Job(f"trial {member.trial}", device, member.architecture, plan) for member in members]
-    confirm(jobs, seed=plan.seed, watch=watch, done=store)
+    work = [(member, device, plan) for member in members for device, plan in confirming]
+    jobs = [Job(_name(member, device, confirming), device, member.architecture, plan) for member, device, plan in work]
+    confirm(jobs, seed=confirming[0][1].seed, watch=watch, done=store)
 
 
-def _failed(member: Evaluation, plan: TimingPlan, error: CandidateError) -> Measurement:
+def _name(member: Evaluation, device: Device, confirming: Confirming) -> str:
+    return f"trial {member.trial}" + (f" on {device.spec.name}" if len(confirming) > 1 else "")
+
+
+def _failed(member: Evaluation, device: Device, plan: TimingPlan, error: CandidateError) -> Measurement:
     """Give the row of a member that failed: what and how was measured, and no figure."""
+    measured = measured_on(member, device.spec.name)
+    assert measured is not None, "a member of a front was measured on every device"
     return replace(
-        member.measurements[0],
+        measured,
         plan=plan,
         latencies_s=(),
         kept=(),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from nasbench.accuracy.base import Accuracy
 from nasbench.device.base import Device
@@ -15,9 +18,10 @@ from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.levels import Progress as Round
 from nasbench.measure.levels import screen
 from nasbench.model.cost import count
-from nasbench.objectives import OBJECTIVES
-from nasbench.records import Cost, Evaluation
+from nasbench.objectives import Objective, find_objective
+from nasbench.records import Cost, Evaluation, TimingPlan
 from nasbench.search.confirm import confirm_members, to_confirm
+from nasbench.search.crew import Crew, Stillness
 from nasbench.search.front import LiveFront
 from nasbench.search.plan import Budget, SearchPlan
 from nasbench.search.rungs import Rungs
@@ -33,6 +37,9 @@ _PROBES = 200
 
 _IDLE = 500
 """Proposals in a row that were duplicates or beyond a free limit, after which the sampler has nothing new."""
+
+_END_LIMIT_S = 5.0
+"""For what was under way to end, when the search does: a process ends with the thread that started it."""
 
 _FAILURES = 8
 """When so many first candidates fail and none succeeds, the cause is not the candidates."""
@@ -62,8 +69,21 @@ class _First:
     outcome: Outcome
 
 
+@dataclass(slots=True)
+class _Running:
+    """A candidate under way. `finish` waits for its evaluation; None when another trial has its figures."""
+
+    candidate: Candidate
+    published: str | None
+    finish: Callable[[], Evaluation] | None = None
+
+
 class Search:
-    """One run of a search. `log` is its memory on disk; everything here can be made again from it."""
+    """One run of a search. `log` is its memory on disk; everything here can be made again from it.
+
+    Up to `plan.lag` candidates are under way at a time. They are proposed and stored in order, and the sampler is told
+    of candidate n right before it proposes candidate n + lag: what it knows then does not hang on what finished first.
+    """
 
     def __init__(
         self,
@@ -71,25 +91,30 @@ class Search:
         plan: SearchPlan,
         log: RunLog,
         accuracy: Accuracy | None,
-        device: Device | None,
+        devices: Sequence[Device] = (),
         cache: MeasurementCache | None = None,
     ) -> None:
         self._space = space
         self._plan = plan
         self._log = log
         self._accuracy = accuracy
-        self._device = device
+        self._devices = {device.spec.name: device for device in devices}
         self._cache = cache
-        self._objectives = [OBJECTIVES[name] for name in plan.objectives]
+        self._stillness = Stillness(accuracy)
+        self._objectives = [find_objective(name) for name in plan.objectives]
         self._study = Study(space, self._objectives, plan.sampler, plan.seed)
         self._rungs = Rungs()
         self._first: dict[str, _First] = {}
+        self._largest: dict[str, float] = {}
         self._idle = 0
         self._succeeded = False
         self._schedule = FlushSchedule()
         self.evaluated = 0
         self.front = LiveFront(self._objectives, plan.limits)
         self._starts = starting_points(space, plan)
+        self._running: deque[_Running] = deque()
+        self._untold: deque[tuple[Candidate, Evaluation]] = deque()
+        self._ending = False
         self._next = self._replay()
 
     def run(self, budget: Budget, watch: Callable[[Progress], None] = lambda progress: None) -> str | None:
@@ -102,11 +127,19 @@ class Search:
             SearchError: everything fails.
             DeviceError: the device is gone. The run can be resumed.
         """
+        self._check_going_on()
         began = time.monotonic()
+        crew: Crew[Evaluation] = Crew(self._plan.lag)
+        nothing_new = None
         try:
-            while not budget.spent(self.evaluated, time.monotonic() - began):
-                evaluation = self._trial()
-                self._note(evaluation)
+            while True:
+                while nothing_new is None and self._may_begin(budget, time.monotonic() - began):
+                    self._running.append(self._begin(crew))
+                    nothing_new = self._nothing_left()
+                if not self._running:
+                    return nothing_new
+                evaluation = self._finish(self._running[0])
+                self._running.popleft()
                 watch(
                     Progress(
                         evaluation,
@@ -120,11 +153,13 @@ class Search:
                     self._schedule.run(lambda: flush(self._log))
                 if self.evaluated >= _FAILURES and not self._succeeded:
                     raise SearchError(f"all first {self.evaluated} candidates failed; the last: {evaluation.error}")
-                if nothing_new := self._nothing_new():
-                    return nothing_new
+                nothing_new = self._nothing_left() or self._nothing_new()
+        except BaseException:
+            self._end_running(crew)
+            raise
         finally:
+            crew.close(_END_LIMIT_S)
             flush(self._log)
-        return None
 
     def score_front(self, say: Callable[[str], None]) -> None:
         """Score the members of the front on the test split, each once; one that fails is said and left out."""
@@ -145,9 +180,9 @@ class Search:
 
         Nothing when latency is no objective, and when the front of now was confirmed together by the plan of now.
         """
-        if self._device is None or "latency" not in self._plan.objectives:
+        if not self._plan.latencies or not self._devices:
             return []
-        return to_confirm(self.front.members, self._plan.confirming, self._log)
+        return to_confirm(self.front.members, self._confirming(), self._log)
 
     def confirm_front(
         self, say: Callable[[str], object], watch: Callable[[Round], object] = lambda progress: None
@@ -159,28 +194,73 @@ class Search:
         Raises:
             DeviceError: the device is gone. What was confirmed is stored; a resumed run confirms anew.
         """
-        assert self._device is not None, "only a device can confirm"
+        assert self._devices, "only a device can confirm"
         try:
-            confirm_members(
-                self.to_confirm(), self._plan.confirming, self._device, self._log, self._cache, say=say, watch=watch
-            )
+            confirm_members(self.to_confirm(), self._confirming(), self._log, self._cache, say=say, watch=watch)
         finally:
             flush(self._log)
 
-    def _trial(self) -> Evaluation:
+    def _confirming(self) -> list[tuple[Device, TimingPlan]]:
+        """Give the devices whose latency is an objective, and how each confirms."""
+        first = next(iter(self._devices))
+        wanted = {find_objective(name).device or first for name in self._plan.latencies}
+        return [(one, self._plan.confirming_on(name)) for name, one in self._devices.items() if name in wanted]
+
+    def _may_begin(self, budget: Budget, seconds: float) -> bool:
+        """Say whether another candidate may be proposed now; one under way counts as one that will be evaluated."""
+        return len(self._running) < self._plan.lag and not budget.spent(self.evaluated + len(self._running), seconds)
+
+    def _begin(self, crew: Crew[Evaluation]) -> _Running:
+        """Propose the next candidate and have it evaluated."""
+        while self._untold and self._untold[0][0].number <= self._next - self._plan.lag:
+            self._tell(*self._untold.popleft())
         start = self._starts[self._next] if self._next < len(self._starts) else None
         candidate = self._study.ask(self._next, start[1] if start else None)
-        evaluation = self._evaluate(candidate, start[0] if start else None)
-        values, violation = self._outcome(evaluation)
+        self._next += 1
+        running = _Running(candidate, start[0] if start else None)
+        digest = candidate.architecture.digest
+        under_way = (other.candidate.architecture.digest for other in self._running)
+        if digest not in self._first and digest not in under_way:
+            rungs = self._rungs.copy()
+            running.finish = crew.submit(lambda: self._evaluate(candidate, running.published, rungs))
+        return running
+
+    def _finish(self, running: _Running) -> Evaluation:
+        """Wait for a candidate and store it."""
+        candidate = running.candidate
+        evaluation = running.finish() if running.finish else self._repeat(running)
+        _, violation = self._outcome(evaluation)
         state = self._study.mark(candidate, violation)
         self._log.append(evaluation, state, self._study.changed_state())
-        self._study.tell(candidate, values)
-        self._next += 1
+        self._note(evaluation)
+        self._untold.append((candidate, evaluation))
         return evaluation
 
-    def _evaluate(self, candidate: Candidate, published: str | None) -> Evaluation:
-        began = time.monotonic()
-        evaluation = Evaluation(
+    def _tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """Let the sampler and the rungs learn from a stored candidate."""
+        self._study.tell(candidate, self._first[evaluation.architecture.digest].outcome[0])
+        self._learn(evaluation)
+
+    def _learn(self, evaluation: Evaluation) -> None:
+        if evaluation.score is not None and self._accuracy is not None:
+            for epoch, value in evaluation.score.curve:
+                if epoch in self._accuracy.rungs:
+                    self._rungs.add(epoch, self._losses_at_rung(evaluation, value))
+
+    def _end_running(self, crew: Crew[Evaluation]) -> None:
+        """End what is under way; a resumed search evaluates it again."""
+        self._ending = True
+        crew.drop()
+        if self._accuracy is not None and self._plan.lag > 1:
+            self._accuracy.abort()
+
+    def _check_going_on(self) -> None:
+        """Let nothing begin that the end of the search would wait for, or leave behind."""
+        if self._ending:
+            raise SearchError("the search has ended; open its run again to go on")
+
+    def _new(self, candidate: Candidate, published: str | None) -> Evaluation:
+        return Evaluation(
             candidate.number,
             "complete",
             candidate.choices,
@@ -188,10 +268,20 @@ class Search:
             published=published,
             started_at=datetime.now(UTC).isoformat(),
         )
-        first = self._first.get(candidate.architecture.digest)
-        if first is not None:
-            return replace(evaluation, status="duplicate", of_trial=first.trial, cost=first.cost)
-        for step in (self._count_cost, self._measure, self._estimate):
+
+    def _repeat(self, running: _Running) -> Evaluation:
+        first = self._first[running.candidate.architecture.digest]
+        evaluation = self._new(running.candidate, running.published)
+        return replace(evaluation, status="duplicate", of_trial=first.trial, cost=first.cost)
+
+    def _evaluate(self, candidate: Candidate, published: str | None, rungs: Rungs) -> Evaluation:
+        began = time.monotonic()
+        evaluation = self._new(candidate, published)
+        steps: list[Callable[[Evaluation], Evaluation]] = [self._count_cost]
+        steps += [partial(self._measure, device) for device in self._devices.values()]
+        steps += [partial(self._estimate, rungs)]
+        for step in steps:
+            self._check_going_on()
             try:
                 evaluation = step(evaluation)
             except CandidateError as error:
@@ -203,24 +293,25 @@ class Search:
     def _count_cost(self, evaluation: Evaluation) -> Evaluation:
         return _limited(replace(evaluation, cost=count(evaluation.architecture)), self._plan.limits)
 
-    def _measure(self, evaluation: Evaluation) -> Evaluation:
-        if self._device is None:
-            return evaluation
-        architecture, timing = evaluation.architecture, self._plan.timing
-        measurement = self._cache.find(self._device, architecture, timing) if self._cache else None
+    def _measure(self, device: Device, evaluation: Evaluation) -> Evaluation:
+        architecture, timing = evaluation.architecture, self._plan.timing_on(device.spec.name)
+        measurement = self._cache.find(device, architecture, timing) if self._cache else None
         if measurement is None:
-            measurement = screen(self._device, architecture, timing)
+            with self._stillness.on(device.place):
+                self._check_going_on()
+                measurement = screen(device, architecture, timing)
             if self._cache:
-                self._cache.keep(self._device, architecture, measurement, self._log.name)
-        return _limited(replace(evaluation, measurements=(measurement,)), self._plan.limits)
+                self._cache.keep(device, architecture, measurement, self._log.name)
+        measured = replace(evaluation, measurements=(*evaluation.measurements, measurement))
+        return _limited(measured, self._plan.limits)
 
-    def _estimate(self, evaluation: Evaluation) -> Evaluation:
+    def _estimate(self, rungs: Rungs, evaluation: Evaluation) -> Evaluation:
         if self._accuracy is None:
             return evaluation
 
         def go_on(epoch: int, value: float) -> bool:
             losses = self._losses_at_rung(evaluation, value)
-            promising = self._rungs.promising(epoch, losses)
+            promising = rungs.promising(epoch, losses)
             return promising or not self._plan.early_stop
 
         score = self._accuracy.estimate(evaluation.architecture, go_on)
@@ -233,8 +324,8 @@ class Search:
     def _outcome(self, evaluation: Evaluation) -> Outcome:
         """Give what the sampler is told: values, or None for a failure, and how far beyond the limits they are.
 
-        A candidate that a measured limit stopped has no accuracy yet; the sampler compares such by their violation
-        alone, so that 0 in its place decides nothing.
+        A candidate that a measured limit stopped has no accuracy yet, nor a figure of the devices that come later. Most
+        samplers compare such by their violation alone; for those that do not, the worst that was seen stands in.
         """
         if evaluation.status == "duplicate":
             return self._first[evaluation.architecture.digest].outcome
@@ -242,49 +333,65 @@ class Search:
             return None, 0.0
         values = [o.read(evaluation) for o in self._objectives]
         if evaluation.status == "infeasible":
-            values = [0.0 if o.name == "accuracy" else v for o, v in zip(self._objectives, values, strict=True)]
+            values = [self._worst(o) if v is None else v for o, v in zip(self._objectives, values, strict=True)]
         known = [value for value in values if value is not None]
         return (known if len(known) == len(values) else None), self._violation(evaluation)
+
+    def _worst(self, objective: Objective) -> float:
+        if objective.maximize:
+            return 0.0
+        return self._largest.get(objective.name, 0.0)
 
     def _violation(self, evaluation: Evaluation) -> float:
         excess = 0.0
         for name, limit in self._plan.limits.items():
-            value = OBJECTIVES[name].read(evaluation)
+            value = find_objective(name).read(evaluation)
             if value is not None:
                 excess += max(0.0, value / limit - 1)
         return excess
 
     def _note(self, evaluation: Evaluation) -> None:
         """Take a stored trial into account."""
+        for objective in self._objectives:
+            if (value := objective.read(evaluation)) is not None:
+                self._largest[objective.name] = max(value, self._largest.get(objective.name, value))
         first = _First(evaluation.trial, evaluation.cost, self._outcome(evaluation))
         self._first.setdefault(evaluation.architecture.digest, first)
         self.front.add(evaluation)
-        if evaluation.score is not None and self._accuracy is not None:
-            for epoch, value in evaluation.score.curve:
-                if epoch in self._accuracy.rungs:
-                    self._rungs.add(epoch, self._losses_at_rung(evaluation, value))
         new = evaluation.status != "duplicate" and not _kept_out_free(evaluation)
         self.evaluated += new
         self._idle = 0 if new else self._idle + 1
         self._succeeded |= evaluation.status in ("complete", "pruned", "infeasible")
 
+    def _nothing_left(self) -> str | None:
+        """Say that a grid was visited as a whole, if so."""
+        if self._plan.sampler != "grid" or self._next < len(self._starts):
+            return None
+        return f"all {self._space.size():,} points of {self._space.name} were visited"
+
     def _nothing_new(self) -> str | None:
         """Say why going on would find nothing, if so."""
-        if self._plan.sampler == "grid":
-            done = self._next >= len(self._starts)
-            return f"all {self._space.size():,} points of {self._space.name} were visited" if done else None
-        if self._idle >= _IDLE:
+        if self._plan.sampler != "grid" and self._idle >= _IDLE:
             return f"the last {_IDLE} proposals of {self._plan.sampler} were duplicates or beyond the limits"
         return None
 
     def _replay(self) -> int:
         """Fill the memory from the log; gives the number of the next trial."""
         number = 0
-        for evaluation, state in self._log.evaluations():
-            self._note(evaluation)
-            self._study.replay(evaluation.choices, self._outcome(evaluation)[0], state)
-            number = evaluation.trial + 1
+        recent: deque[tuple[Evaluation, Mapping[str, Any]]] = deque()
+        for stored in self._log.evaluations():
+            self._note(stored[0])
+            number = stored[0].trial + 1
+            recent.append(stored)
+            if len(recent) >= self._plan.lag:
+                told, state = recent.popleft()
+                self._study.replay(told.choices, self._first[told.architecture.digest].outcome[0], state)
+                self._learn(told)
         self._study.replay_state(self._log.study_state())
+        # Undisturbed, the sampler would know that it proposed these, and not yet what became of them.
+        for evaluation, state in recent:
+            candidate = self._study.replay_asked(evaluation.trial, evaluation.choices, state)
+            self._untold.append((candidate, evaluation))
         return number
 
 
@@ -313,7 +420,7 @@ def check_limits(space: SearchSpace, plan: SearchPlan) -> None:
     Raises:
         DefinitionError: none does; the text has the smallest figures seen.
     """
-    free = {name: limit for name, limit in plan.limits.items() if OBJECTIVES[name].free}
+    free = {name: limit for name, limit in plan.limits.items() if find_objective(name).free}
     if not free:
         return
     rng = random.Random(plan.seed)
@@ -324,10 +431,12 @@ def check_limits(space: SearchSpace, plan: SearchPlan) -> None:
             return
     if any(_counted(n.architecture, free).status == "complete" for n in space.architectures if n.choices):
         return
-    asked = ", ".join(f"{name}={OBJECTIVES[name].show(limit)}" for name, limit in free.items())
+    asked = ", ".join(f"{name}={find_objective(name).show(limit)}" for name, limit in free.items())
     seen = [evaluation for evaluation in sampled if evaluation.cost]
     smallest = ", ".join(
-        f"{OBJECTIVES[name].show(min(OBJECTIVES[name].read(e) or 0.0 for e in seen))} {name}" for name in free if seen
+        f"{find_objective(name).show(min(find_objective(name).read(e) or 0.0 for e in seen))} {name}"
+        for name in free
+        if seen
     )
     raise DefinitionError(
         f"none of {_PROBES} architectures sampled from {space.name} meets --max {asked}; the smallest seen: "
@@ -347,7 +456,7 @@ def _counted(architecture: Architecture, limits: Mapping[str, float]) -> Evaluat
 def _limited(evaluation: Evaluation, limits: Mapping[str, float]) -> Evaluation:
     """Mark a candidate that is beyond a limit, as far as its figures are known."""
     for name, limit in limits.items():
-        objective = OBJECTIVES[name]
+        objective = find_objective(name)
         value = objective.read(evaluation)
         if value is not None and value > limit:
             reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"

@@ -31,6 +31,13 @@ class Rungs:
         """Note a candidate's losses after an epoch, the finished objectives among them."""
         self._seen[epoch].append(losses)
 
+    def copy(self) -> Rungs:
+        """Give the same, as it is now: a candidate is judged by what was known when it was proposed."""
+        other = Rungs()
+        for epoch, seen in self._seen.items():
+            other._seen[epoch] = list(seen)
+        return other
+
     def promising(self, epoch: int, losses: Sequence[float]) -> bool:
         """Say whether a candidate is in the better half of those seen after this epoch, by non-domination rank."""
         seen = self._seen[epoch]

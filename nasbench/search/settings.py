@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Any
 from nasbench import host
 from nasbench.accuracy.base import Accuracy
 from nasbench.accuracy.load import open_accuracy
+from nasbench.accuracy.pool import AccuracyPool
+from nasbench.cluster.connection import Cluster, connect
 from nasbench.device.base import Device
 from nasbench.device.load import load_device, open_device
 from nasbench.errors import DefinitionError
+from nasbench.isolation import MakeWorker, Worker
 from nasbench.measure.cache import MeasurementCache
-from nasbench.objectives import OBJECTIVES
-from nasbench.pareto import MEASURED
-from nasbench.records import CONFIRM, PROTOCOL, TimingPlan
+from nasbench.objectives import MEASURED, OBJECTIVES, find_objective, split_objective
+from nasbench.records import CONFIRM, PROTOCOL, DeviceSpec, TimingPlan
 from nasbench.registry import unknown_name
 from nasbench.runtime.base import check_runtime
 from nasbench.search.plan import SearchPlan
@@ -27,10 +29,11 @@ from nasbench.search.samplers import check_sampler
 from nasbench.space.load import load_space
 from nasbench.space.space import SearchSpace
 from nasbench.store.manifest import circumstances
+from nasbench.store.parquet import run_digests
 
-_MEASURING = ("device", "batch", "dtype", "fresh")
+_MEASURING = ("devices", "batch", "dtype", "fresh")
 _CONFIRMING = ("confirm_processes",)
-_ESTIMATED = ("accuracy", "data", "epochs")
+_ESTIMATED = ("accuracy", "data", "epochs", "workers", "cluster", "worker_gpus")
 _TRAINING_MEMORY = 0.8
 """Share of the machine's memory that the process which trains may take; beyond it the candidate is out_of_memory."""
 
@@ -39,14 +42,22 @@ _VERSIONED = ("torch", "optuna", "numpy", "pandas", "pyarrow", "moocore")
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `nasbench search` that decide what a run is. Its manifest keeps them."""
+    """The options of `nasbench search` that decide what a run is. Its manifest keeps them.
+
+    Without objectives they are the accuracy and the latency on every device. With several devices, what a device
+    answers is named with it, `latency@rpi4`; with one, the device is left out.
+
+    Raises:
+        UnknownNameError: an objective is no figure, or its device is none of `devices`.
+        DefinitionError: an objective or a device is there twice, or an objective does not say which device it is of.
+    """
 
     space: str
-    device: str = "cpu"
+    devices: tuple[str, ...] = ("cpu",)
     accuracy: str = "train"
     data: str | None = None
     epochs: int | None = None
-    objectives: tuple[str, ...] = ("accuracy", "latency")
+    objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     sampler: str = "tpe"
     seed: int = 0
@@ -56,10 +67,23 @@ class Settings:
     fresh: bool = False
     confirm_processes: int = CONFIRM.max_processes
     training_threads: int | None = None
+    workers: int = 1
+    cluster: str | None = None
+    worker_gpus: float = 0.0
     warm_start: bool = True
     early_stop: bool = True
     trials: int | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        devices = [device_name(device) for device in self.devices]
+        if len(set(devices)) < len(devices):
+            raise DefinitionError(f"a device is given twice: {', '.join(devices)}")
+        default = ("accuracy", *(f"latency@{device}" for device in devices))
+        objectives = [_on_device(name, devices) for name in self.objectives or default]
+        object.__setattr__(self, "objectives", read_objectives(tuple(objectives)))
+        limits = {_on_device(name, devices): limit for name, limit in self.limits.items()}
+        object.__setattr__(self, "limits", limits)
 
     def resolved(self) -> Settings:
         """Fix what depends on the device, the working directory and the cores of the moment, so that a run can go on.
@@ -71,15 +95,18 @@ class Settings:
         return replace(
             self,
             space=_absolute(self.space),
-            device=_absolute(self.device),
-            dtype=self.dtype or (load_device(self.device).dtype if self.measures() else None),
+            devices=tuple(map(_absolute, self.devices)),
+            dtype=self.dtype
+            or (load_device(self.devices[0]).dtype if self.measures() and not self.devices[1:] else None),
             data=f"{name}={Path(path).resolve()}{comma}{options}" if equals else self.data,
-            training_threads=self.training_threads or self.threads or len(host.available_cpus()),
+            training_threads=self.training_threads
+            or self.threads
+            or (1 if self.cluster else max(1, len(host.available_cpus()) // self.workers)),
         )
 
     def measures(self) -> bool:
         """Say whether a device is asked for a figure."""
-        return bool({*self.objectives, *self.limits} & set(MEASURED))
+        return any(split_objective(name)[0] in MEASURED for name in (*self.objectives, *self.limits))
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any], run: object) -> Settings:
@@ -96,7 +123,8 @@ class Settings:
             )
         known = {f.name for f in fields(cls)}
         kept = {key: value for key, value in manifest["settings"].items() if key in known}
-        return cls(**{**kept, "objectives": tuple(kept["objectives"])})
+        devices = kept.get("devices") or (manifest["settings"].get("device", "cpu"),)  # one alone in earlier runs
+        return cls(**{**kept, "objectives": tuple(kept["objectives"]), "devices": tuple(devices)})
 
     def confirm(self, given: Mapping[str, Any]) -> None:
         """Check that options given again when a run is resumed say what they said first.
@@ -104,19 +132,50 @@ class Settings:
         Raises:
             DefinitionError: one differs.
         """
+        if "devices" in given and tuple(map(_absolute, given["devices"])) != self.devices:
+            raise DefinitionError(
+                f"the run was started with device {_words(self.devices)}, not {_words(given['devices'])}. "
+                "Leave the option out, or start a new run."
+            )
         again = replace(self, **given).resolved()
         for name in given:
             first, now = getattr(self, name), getattr(again, name)
             if now != first:
                 raise DefinitionError(
-                    f"the run was started with {name.replace('_', '-')} {_words(first)}, not {_words(now)}. "
+                    f"the run was started with {_option(name)} {_words(first)}, not {_words(now)}. "
                     "Leave the option out, or start a new run."
                 )
+
+
+def device_name(name_or_path: str) -> str:
+    """Give the name of a device that a user named, or whose file they gave."""
+    is_path = name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
+    return Path(name_or_path).stem if is_path else name_or_path
+
+
+def _on_device(name: str, devices: Sequence[str]) -> str:
+    """Give an objective the form that its number of devices asks for."""
+    figure, device = split_objective(name)
+    if figure not in MEASURED:
+        return name
+    if device is not None and device not in devices:
+        raise unknown_name(f"device of {name!r}", device, devices)
+    if len(devices) == 1:
+        return figure
+    if device is None:
+        choices = " or ".join(f"{figure}@{one}" for one in devices)
+        raise DefinitionError(f"{figure} is asked for and there are {len(devices)} devices; write {choices}")
+    return name
 
 
 def _absolute(name: str) -> str:
     is_path = name.endswith((".yaml", ".yml")) or "/" in name
     return str(Path(name).resolve()) if is_path else name
+
+
+def _option(name: str) -> str:
+    """Give the option that a setting has; one that is repeated is named in the singular."""
+    return {"devices": "device", "objectives": "objective"}.get(name, name.replace("_", "-"))
 
 
 def _words(value: object) -> str:
@@ -132,8 +191,9 @@ class Parts:
     space: SearchSpace
     plan: SearchPlan
     accuracy: Accuracy | None
-    device: Device | None
+    devices: tuple[Device, ...] = ()
     cache: MeasurementCache | None = None
+    cluster: Cluster | None = None
 
     def __enter__(self) -> Parts:
         return self
@@ -141,7 +201,7 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in (self.accuracy, self.device, self.cache):
+        for part in (self.accuracy, *self.devices, self.cluster, self.cache):
             if part is not None:
                 part.close()
 
@@ -154,8 +214,7 @@ def read_objectives(names: tuple[str, ...]) -> tuple[str, ...]:
         DefinitionError: one is given twice.
     """
     for name in names:
-        if name not in OBJECTIVES:
-            raise unknown_name("objective", name, OBJECTIVES)
+        find_objective(name)
     if len(set(names)) < len(names):
         raise DefinitionError(f"an objective is given twice: {', '.join(names)}")
     return names
@@ -173,13 +232,14 @@ def read_limits(texts: tuple[str, ...]) -> dict[str, float]:
         name, equals, value = text.partition("=")
         if not equals:
             raise DefinitionError(f"--max {text!r} has no value; write for example latency=5ms or params=5M")
-        if name not in OBJECTIVES:
+        if split_objective(name)[0] not in OBJECTIVES:
             raise unknown_name("figure to limit", name, (o.name for o in OBJECTIVES.values() if not o.maximize))
-        if OBJECTIVES[name].maximize:
+        objective = find_objective(name)
+        if objective.maximize:
             raise DefinitionError(f"--max {name} is not a limit: more {name} is better")
         if name in limits:
             raise DefinitionError(f"--max {name} is given twice")
-        limits[name] = OBJECTIVES[name].parse(value)
+        limits[name] = objective.parse(value)
         if limits[name] <= 0:
             raise DefinitionError(f"--max {text!r} leaves nothing; a limit is above 0")
     return limits
@@ -191,7 +251,8 @@ def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
     Raises:
         DefinitionError: there is one; the text says what would use it.
     """
-    sought, used = {*settings.objectives}, {*settings.objectives, *settings.limits}
+    sought = {split_objective(name)[0] for name in settings.objectives}
+    used = sought | {split_objective(name)[0] for name in settings.limits}
     for names, users, looked_at in (
         (_MEASURING, MEASURED, used),
         (_CONFIRMING, ("latency",), sought),  # a limit alone orders nothing that a confirmation could decide again
@@ -199,7 +260,7 @@ def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
     ):
         for name in names:
             if name in given and not looked_at & set(users):
-                option = name.replace("_", "-")
+                option = _option(name)
                 raise DefinitionError(f"--{option} has no effect without --objective {' or '.join(users)}")
 
 
@@ -217,54 +278,101 @@ def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn)
     check_sampler(settings.sampler, space)
     if not space.choices:
         raise DefinitionError(f"{space.name} leaves no choice, so there is nothing to search")
-    objectives = read_objectives(settings.objectives)
-    device = _device(settings) if settings.measures() else None
-    accuracy = open_accuracy_of(settings) if "accuracy" in (*objectives, *settings.limits) else None
-    timing = TimingPlan(batch=settings.batch, energy="energy" in (*objectives, *settings.limits))
-    if device is not None:
-        timing = replace(timing, dtype=settings.dtype or device.spec.dtype)
-    plan = SearchPlan(
-        objectives,
-        settings.limits,
-        settings.sampler,
-        settings.seed,
-        timing,
-        settings.warm_start,
-        settings.early_stop,
-        settings.confirm_processes,
-    )
+    objectives, limits = settings.objectives, settings.limits
+    figures = {split_objective(name)[0] for name in (*objectives, *limits)}
+    specs = [_spec(settings, name) for name in settings.devices] if settings.measures() else []
+    _check_emulated(specs)
     with ExitStack() as stack:
-        for part in (accuracy, device):
+        cluster = stack.enter_context(_connect(settings)) if settings.cluster else None
+        accuracy = open_accuracy_of(settings, cluster) if "accuracy" in figures else None
+        devices = tuple(map(open_device, specs))
+        dtypes = {spec.name: settings.dtype or spec.dtype for spec in specs}
+        timing = TimingPlan(batch=settings.batch, energy="energy" in figures)
+        if devices:
+            timing = replace(timing, dtype=settings.dtype or specs[0].dtype)
+        plan = SearchPlan(
+            objectives,
+            limits,
+            settings.sampler,
+            settings.seed,
+            timing,
+            settings.warm_start,
+            settings.early_stop,
+            settings.confirm_processes,
+            dtypes if len(devices) > 1 else {},
+            settings.workers,
+        )
+        for part in (accuracy, *devices):
             if part is not None:
                 stack.enter_context(part)
-        if device is not None and plan.timing.energy and device.energy_source is None:
+        _check_energy(plan, devices)
+        if accuracy is not None and accuracy.classes is not None:
+            space = space.with_classes(accuracy.classes)
+        stack.pop_all()  # all are open: from here on `Parts` closes them
+    cache = MeasurementCache(say=say) if devices and not settings.fresh else None
+    return Parts(space, plan, accuracy, devices, cache, cluster)
+
+
+def _connect(settings: Settings) -> Cluster:
+    from nasbench.cluster.node_worker import find_module
+
+    assert settings.cluster is not None, "asked for where there is one"
+    modules = find_module(settings.accuracy, Path.cwd()) if ":" in settings.accuracy else ()
+    return connect(settings.cluster, modules)
+
+
+def _check_emulated(specs: Sequence[DeviceSpec]) -> None:
+    emulated = [spec.name for spec in specs if spec.emulated]
+    if emulated and len(emulated) < len(specs):
+        real = ", ".join(spec.name for spec in specs if not spec.emulated)
+        raise DefinitionError(
+            f"{', '.join(emulated)} is emulated, so that its latencies mean nothing beside those of {real}; search on "
+            "them apart"
+        )
+
+
+def _check_energy(plan: SearchPlan, devices: Sequence[Device]) -> None:
+    wanted = [find_objective(name) for name in (*plan.objectives, *plan.limits)]
+    for device in devices:
+        asked = any(one.figure == "energy" and one.device in (None, device.spec.name) for one in wanted)
+        if asked and device.energy_source is None:
             raise DefinitionError(
                 f"the energy of an inference cannot be read on device {device.spec.name!r} here; "
                 "search by another objective or on another device"
             )
-        if accuracy is not None and accuracy.classes is not None:
-            space = space.with_classes(accuracy.classes)
-        stack.pop_all()  # all are open: from here on `Parts` closes them
-    return Parts(space, plan, accuracy, device, MeasurementCache(say=say) if device and not settings.fresh else None)
 
 
-def open_accuracy_of(settings: Settings) -> Accuracy:
-    """Make the estimator of a run; it is not open yet."""
+def open_accuracy_of(settings: Settings, cluster: Cluster | None = None) -> Accuracy:
+    """Make the estimator of a run, on this machine or on the nodes of a cluster; it is not open yet."""
+    threads = settings.training_threads or 1
     memory = host.host_record()["memory_bytes"]
-    return open_accuracy(
-        settings.accuracy,
-        settings.data,
-        epochs=settings.epochs,
-        seed=settings.seed,
-        threads=settings.training_threads or 1,
-        memory_limit_bytes=int(_TRAINING_MEMORY * memory) if memory else None,
-    )
+    limit = int(_TRAINING_MEMORY * memory / settings.workers) if memory else None
+    make_worker: MakeWorker = Worker
+    if cluster is not None:
+        from nasbench.cluster.node_worker import node_workers
+
+        # A node's memory is not ours: there Ray ends what takes too much of it.
+        make_worker, limit = node_workers(cluster, settings.workers, cores=threads, gpus=settings.worker_gpus), None
+    members = [
+        open_accuracy(
+            settings.accuracy,
+            settings.data,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            threads=threads,
+            memory_limit_bytes=limit,
+            on_gpu=settings.worker_gpus > 0,
+            make_worker=make_worker,
+        )
+        for _ in range(settings.workers)
+    ]
+    return members[0] if len(members) == 1 else AccuracyPool(members)
 
 
-def _device(settings: Settings) -> Device:
-    spec = load_device(settings.device)
-    check_runtime(spec.backend, spec.runtime, settings.dtype or spec.dtype)
-    return open_device(spec if settings.threads is None else replace(spec, threads=settings.threads))
+def _spec(settings: Settings, name: str) -> DeviceSpec:
+    spec = load_device(name)
+    check_runtime(spec.hardware, spec.runtime, settings.dtype or spec.dtype)
+    return spec if settings.threads is None else replace(spec, threads=settings.threads)
 
 
 def make_manifest(settings: Settings, parts: Parts) -> dict[str, Any]:
@@ -279,11 +387,16 @@ def make_manifest(settings: Settings, parts: Parts) -> dict[str, Any]:
         "limits": dict(parts.plan.limits),
         "sampler": settings.sampler,
         "seed": settings.seed,
-        "device": parts.device.spec.name if parts.device else None,
-        "device_digest": parts.device.spec.digest if parts.device else None,
+        "device": parts.devices[0].spec.name if parts.devices else None,
+        "devices": [{"name": device.spec.name, "digest": device.spec.digest} for device in parts.devices],
         "fingerprint": _fingerprint(parts),
         "accuracy": dict(parts.accuracy.description) if parts.accuracy else None,
-        "settings": asdict(settings) | {"objectives": list(settings.objectives), "limits": dict(settings.limits)},
+        "settings": asdict(settings)
+        | {
+            "devices": list(settings.devices),
+            "objectives": list(settings.objectives),
+            "limits": dict(settings.limits),
+        },
         **circumstances(_VERSIONED),
     }
 
@@ -296,7 +409,7 @@ def confirm_manifest(manifest: Mapping[str, Any], parts: Parts) -> None:
     """
     now = {
         "the search space": (parts.space.digest, manifest["space_digest"]),
-        "the device": (parts.device.spec.digest if parts.device else None, manifest["device_digest"]),
+        "the device": ({device.spec.name: device.spec.digest for device in parts.devices}, run_digests(manifest)),
         "the accuracy estimate": (dict(parts.accuracy.description) if parts.accuracy else None, manifest["accuracy"]),
     }
     for what, (found, stored) in now.items():
@@ -313,7 +426,11 @@ def changed_machine(manifest: Mapping[str, Any], parts: Parts) -> str | None:
 
 
 def _fingerprint(parts: Parts) -> dict[str, Any] | None:
-    return {**parts.device.fingerprint(), "protocol": PROTOCOL} if parts.device else None
+    """Give what the latencies depend on; by device where there are several."""
+    if not parts.devices:
+        return None
+    known = {device.spec.name: dict(device.fingerprint()) for device in parts.devices}
+    return {**(known if len(known) > 1 else next(iter(known.values()))), "protocol": PROTOCOL}
 
 
 def _difference(before: Any, now: Any, where: str = "") -> str:

@@ -46,7 +46,12 @@ class Study:
 
     def ask(self, number: int, start: Mapping[str, Scalar] | None = None) -> Candidate:
         """Propose candidate `number` of the run, which also seeds the sampler; `start` prescribes its choices."""
-        self._study.sampler = make_sampler(self._sampler, self._seed, number)
+        return self._ask_of(make_sampler(self._sampler, self._seed, number), number, start)
+
+    def _ask_of(
+        self, sampler: optuna.samplers.BaseSampler, number: int, start: Mapping[str, Scalar] | None
+    ) -> Candidate:
+        self._study.sampler = sampler
         if start is not None:
             self._study.enqueue_trial(dict(start))
         with warnings.catch_warnings():
@@ -91,6 +96,16 @@ class Study:
                 system_attrs=dict(state),
             )
         )
+
+    def replay_asked(self, number: int, choices: Mapping[str, Scalar], state: Mapping[str, Any]) -> Candidate:
+        """Propose a candidate of an earlier process again, as if it had been asked here; it is still to be told.
+
+        The sampler of the run is not asked: it knows more by now than it did then.
+        """
+        candidate = self._ask_of(optuna.samplers.RandomSampler(seed=number), number, choices)
+        for key, value in state.items():
+            self._storage.set_trial_system_attr(candidate.trial._trial_id, key, value)
+        return candidate
 
     def replay_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `changed_state` gave last."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nasbench.objectives import OBJECTIVES
+from nasbench.objectives import OBJECTIVES, measured_on
 from nasbench.pareto import Standing
 from nasbench.records import Evaluation, Measurement, Score, TimingPlan
 from nasbench.store.schema import dump_json, parse_time
@@ -28,7 +28,7 @@ class Trial:
     on_front: bool
     hypervolume: float | None
     final: Score | None = None
-    confirmed: Measurement | None = None
+    confirmed: tuple[Measurement, ...] = ()
     standing: Standing | None = None
 
 
@@ -75,7 +75,13 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 def _confirmed(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
-    return Column(name, kind, unit, about, lambda row: read(row.confirmed) if row.confirmed else None)
+    def find(row: Trial) -> Any:
+        # Of several devices, the first one's, as in the columns of the search.
+        first = row.evaluation.measurements[0].device if row.evaluation.measurements else None
+        measurement = next((one for one in row.confirmed if one.device == first), None)
+        return None if measurement is None else read(measurement)
+
+    return Column(name, kind, unit, about, find)
 
 
 def _standing(name: str, kind: str, about: str, read: Callable[[Standing], Any]) -> Column:
@@ -84,7 +90,7 @@ def _standing(name: str, kind: str, about: str, read: Callable[[Standing], Any])
 
 _LOW = "lower end of its 95 % interval: of the median at the level screen, over the processes at confirm"
 _HIGH = "upper end of the same interval"
-_VERDICT = "ok, noisy, throttled, drift, invalid or failed"
+_VERDICT = "ok, noisy, throttled, drift, emulated, invalid or failed"
 _END_TO_END = "median time from the call until the answer is there, where the latency is the accelerator's alone"
 _OUTPUT_ERROR = "distance of the output from torch eager's in fp32, over the length of that (2-norm)"
 _REUSED = "the measurement of another time (run, time) that is repeated here"
@@ -335,6 +341,13 @@ MEASUREMENTS: tuple[Column, ...] = (
     _of("output_hash", "string", "-", "hash of the network's output", lambda m: m.output_hash),
     _of("output_error", "double", "share of one", _OUTPUT_ERROR, lambda m: m.output_error),
     _of("reused_from", "string", "-", _REUSED, lambda m: m.reused_from),
+    _of(
+        "attempts",
+        "string",
+        "JSON",
+        "the attempts before it that a device somewhere else lost: attempt (from 1), device, why",
+        lambda m: dump_json([dict(one) for one in m.attempts], "attempts"),
+    ),
     _of("runtime", "string", "-", "what executed the network", lambda m: m.settings.get("runtime")),
     _of("threads", "int64", "count", "threads that it ran on", lambda m: m.settings.get("threads")),
     *_plan_columns(),
@@ -350,6 +363,56 @@ MEASUREMENTS: tuple[Column, ...] = (
     ),
 )
 """One row a measurement, in trial order. A duplicate's measurement is listed once, with the trial that it repeats."""
+
+
+def device_columns(device: str, fronts: Mapping[int, frozenset[str]], *, confirmed: bool) -> tuple[Column, ...]:
+    """Give the further columns that a run with several devices has for one of them; `@device` ends their names.
+
+    Args:
+        device: its name.
+        fronts: for each trial on a device's own front, the devices it is so for.
+        confirmed: whether the table has confirmed figures, as `pareto` does.
+    """
+
+    def at(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
+        def find(row: Trial) -> Any:
+            measurement = measured_on(row.evaluation, device)
+            return None if measurement is None else read(measurement)
+
+        return Column(f"{name}@{device}", kind, unit, f"on {device}: {about}", find)
+
+    def again(name: str, kind: str, unit: str, about: str, read: Callable[[Measurement], Any]) -> Column:
+        def find(row: Trial) -> Any:
+            measurement = next((one for one in row.confirmed if one.device == device), None)
+            return None if measurement is None else read(measurement)
+
+        return Column(f"{name}@{device}", kind, unit, f"on {device}: {about}", find)
+
+    columns = (
+        at("latency_s", "double", "s", OBJECTIVES["latency"].about, lambda m: m.latency_s),
+        at("latency_low_s", "double", "s", _LOW, lambda m: m.low_s),
+        at("latency_high_s", "double", "s", _HIGH, lambda m: m.high_s),
+        at("latency_verdict", "string", "-", _VERDICT, lambda m: m.verdict),
+        at("peak_memory_bytes", "int64", "bytes", OBJECTIVES["memory"].about, lambda m: m.peak_memory_bytes),
+        at("energy_j", "double", "J", OBJECTIVES["energy"].about, lambda m: m.energy_j),
+        Column(
+            f"on_front@{device}",
+            "bool",
+            "-",
+            f"no other feasible trial dominates it by what is taken on {device} and on no device",
+            lambda row: device in fronts.get(row.evaluation.trial, frozenset()),
+        ),
+    )
+    if not confirmed:
+        return columns
+    return (
+        *columns,
+        again("confirmed_latency_s", "double", "s", "latency measured again at the end", lambda m: m.latency_s),
+        again("confirmed_low_s", "double", "s", "lower end of its 95 % interval, over processes", lambda m: m.low_s),
+        again("confirmed_high_s", "double", "s", "upper end of its 95 % interval, over processes", lambda m: m.high_s),
+        again("confirmed_verdict", "string", "-", _VERDICT, lambda m: m.verdict),
+    )
+
 
 TABLES: dict[str, tuple[Column, ...]] = {"evaluations": EVALUATIONS, "measurements": MEASUREMENTS, "pareto": PARETO}
 """The files of a run, `<name>.parquet` each, and their columns."""

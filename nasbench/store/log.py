@@ -32,11 +32,11 @@ from nasbench.store.schema import (
     check_version,
     checksum,
     decode_evaluation,
-    decode_measurement,
+    decode_measurements,
     decode_score,
     dump_json,
     encode_evaluation,
-    encode_measurement,
+    encode_measurements,
     encode_score,
     load_json,
 )
@@ -260,14 +260,14 @@ class RunLog:
                 raise self._damage(f"the final score of trial {row[0]} was altered")
         return {trial: decode_score(body) for trial, body, _ in rows}
 
-    def append_confirmed(self, trial: int, measurement: Measurement) -> None:
-        """Write what confirming a stored trial gave; a second one takes the place of the first.
+    def append_confirmed(self, trial: int, *measurements: Measurement) -> None:
+        """Write what confirming a stored trial gave, one a device; a second time takes the place of the first.
 
         Raises:
             StoreError: the disk is full, the log was opened for reading, or something in it is no plain data.
         """
         self._require_writer()
-        body, samples = encode_measurement(measurement, f"the confirmation of trial {trial}")
+        body, samples = encode_measurements(measurements, f"the confirmation of trial {trial}")
         with self._faults(f"the confirmation of trial {trial} was not stored"):
             self._connection.execute(
                 "INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?)",
@@ -284,7 +284,7 @@ class RunLog:
         with self._faults("the confirmations of before were not removed"):
             self._connection.execute("DELETE FROM confirmed")
 
-    def confirmed(self) -> dict[int, Measurement]:
+    def confirmed(self) -> dict[int, tuple[Measurement, ...]]:
         """Give what `append_confirmed` wrote, by trial.
 
         Raises:
@@ -298,7 +298,7 @@ class RunLog:
         for row in rows:
             if not is_whole(row):
                 raise self._damage(f"the confirmation of trial {row[0]} was altered")
-        return {trial: decode_measurement(body, samples) for trial, body, samples, _ in rows}
+        return {trial: decode_measurements(body, samples) for trial, body, samples, _ in rows}
 
     def evaluations(self) -> Iterator[tuple[Evaluation, dict[str, Any]]]:
         """Give every trial with its sampler state, in the order of the trial numbers.

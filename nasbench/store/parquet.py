@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench.errors import DamagedRunError, RunNameError, StoreError
-from nasbench.objectives import OBJECTIVES, Objective
+from nasbench.objectives import Objective, find_objective
 from nasbench.pareto import (
     confirmed_front,
     hypervolume_curve,
@@ -24,8 +24,7 @@ from nasbench.pareto import (
     reference_losses,
 )
 from nasbench.records import Evaluation, Measurement
-from nasbench.registry import unknown_name
-from nasbench.store.columns import TABLES, Column, Sampled, Trial
+from nasbench.store.columns import TABLES, Column, Sampled, Trial, device_columns
 from nasbench.store.database import DATABASE, os_faults, sync_folder
 from nasbench.store.lock import is_locked
 from nasbench.store.log import RunLog
@@ -110,15 +109,25 @@ class FlushSchedule:
 def run_objectives(manifest: Mapping[str, Any]) -> tuple[Objective, ...]:
     """Give the objectives that a manifest names; a run of measurements alone has none."""
     names = manifest.get("objectives") or ()
-    for name in names:
-        if name not in OBJECTIVES:
-            raise unknown_name("objective", name, OBJECTIVES)
-    return tuple(OBJECTIVES[name] for name in names)
+    return tuple(find_objective(name) for name in names)
+
+
+def run_devices(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the names of the devices of a search that measures on several; nothing for one alone."""
+    names = tuple(device["name"] for device in manifest.get("devices") or ())
+    return names if manifest.get("kind") != "bench" and len(names) > 1 else ()
 
 
 def run_limits(manifest: Mapping[str, Any]) -> dict[str, float]:
     """Give the limits that a manifest sets, by objective name."""
     return {name: float(limit) for name, limit in (manifest.get("limits") or {}).items()}
+
+
+def run_digests(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Give the digests of a search's devices by their names."""
+    if "devices" not in manifest:  # an earlier run, which had one at most
+        return {manifest["device"]: manifest["device_digest"]} if manifest.get("device") else {}
+    return {device["name"]: device["digest"] for device in manifest["devices"]}
 
 
 def flush(run: RunLog | Path) -> None:
@@ -147,7 +156,7 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
     trials = judge(log.name, evaluations, objectives, limits)
     standings = confirmed_front([t.evaluation for t in trials if t.on_front], confirmed, objectives, limits)
     trials = [
-        replace(trial, final=finals.get(number), confirmed=confirmed.get(number), standing=standings.get(number))
+        replace(trial, final=finals.get(number), confirmed=confirmed.get(number, ()), standing=standings.get(number))
         for trial, number in ((trial, trial.evaluation.trial) for trial in trials)
     ]
     sampled = [
@@ -166,11 +175,41 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
         "nasbench.manifest": dump_json(manifest, "manifest"),
         "nasbench.state": state,
     }
-    return {name: _table(columns, rows[name], {**metadata, "nasbench.table": name}) for name, columns in TABLES.items()}
+    fronts = _device_fronts(trials, objectives, run_devices(manifest))
+    return {
+        name: _table(
+            (*columns, *_device_columns(name, run_devices(manifest), fronts)),
+            rows[name],
+            {**metadata, "nasbench.table": name},
+        )
+        for name, columns in TABLES.items()
+    }
+
+
+def _device_fronts(
+    trials: Sequence[Trial], objectives: Sequence[Objective], devices: Sequence[str]
+) -> dict[int, frozenset[str]]:
+    """Give for each trial the devices on whose own front it is, without what the other devices say."""
+    found: dict[int, set[str]] = {}
+    feasible = [trial.evaluation for trial in trials if trial.feasible]
+    for device in devices:
+        own = [objective for objective in objectives if objective.device in (None, device)]
+        if not any(objective.device == device for objective in own):
+            continue  # a limit alone makes no front
+        for evaluation, member in zip(feasible, non_dominated(losses_of(feasible, own)), strict=True):
+            if member:
+                found.setdefault(evaluation.trial, set()).add(device)
+    return {trial: frozenset(names) for trial, names in found.items()}
+
+
+def _device_columns(table: str, devices: Sequence[str], fronts: Mapping[int, frozenset[str]]) -> tuple[Column, ...]:
+    if table == "measurements":
+        return ()
+    return tuple(column for device in devices for column in device_columns(device, fronts, confirmed=table == "pareto"))
 
 
 def _measurements(trial: Trial) -> tuple[Measurement, ...]:
-    return trial.evaluation.measurements + ((trial.confirmed,) if trial.confirmed else ())
+    return trial.evaluation.measurements + trial.confirmed
 
 
 def judge(
@@ -360,7 +399,8 @@ def _with_missing_columns(table: pa.Table, columns: Sequence[Column]) -> pa.Tabl
     absent = [column for column in columns if column.name not in table.column_names]
     for column in absent:
         table = table.append_column(column.name, pa.nulls(table.num_rows, arrow_type(column.type)))
-    return table.select([column.name for column in columns])
+    known = [column.name for column in columns]
+    return table.select([*known, *(name for name in table.column_names if "@" in name)])
 
 
 def _manifest(table: pa.Table) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nasbench.store.columns import TABLES
 from nasbench.store.database import DATABASE, build, is_whole, os_faults, require
 from nasbench.store.lock import acknowledged_rows, describe_holder, is_locked
 from nasbench.store.log import RunLog
-from nasbench.store.schema import check_version, decode_evaluation, decode_measurement, decode_score, load_json
+from nasbench.store.schema import check_version, decode_evaluation, decode_measurements, decode_score, load_json
 
 _READ_ERRORS = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 _GAP = 2000  # trials tried one by one behind the last one that was found
@@ -69,7 +69,7 @@ def recover(folder: Path, out: Path) -> Recovered:
                 log.append_final(trial, decode_score(found.finals[trial]))
             if trial in found.confirmed:
                 _, body, samples, _ = found.confirmed[trial]
-                log.append_confirmed(trial, decode_measurement(body, samples))
+                log.append_confirmed(trial, *decode_measurements(body, samples))
             saved += 1
     total = max(found.rows, acknowledged_rows(folder))
     return Recovered(out, saved, max(0, total - saved) if total or not saved else None, found.study_complete)

@@ -10,7 +10,7 @@ import math
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -129,6 +129,35 @@ def decode_measurement(text: str, blob: bytes) -> Measurement:
         return _decode_measurement(load_json(text), memoryview(blob))[0]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedRunError(f"a stored measurement cannot be read: {type(error).__name__} {error}") from error
+
+
+def encode_measurements(measurements: Sequence[Measurement], what: str) -> tuple[str, bytes]:
+    """Give measurements of one network, one a device, as JSON text and the blob of their samples.
+
+    One alone is written as `encode_measurement` does. Raises as that.
+    """
+    if len(measurements) == 1:
+        return encode_measurement(measurements[0], what)
+    blob = bytearray()
+    several = [_encode_measurement(one, blob, f"{what}[{index}]") for index, one in enumerate(measurements)]
+    return dump_json({"several": several}, what), bytes(blob)
+
+
+def decode_measurements(text: str, blob: bytes) -> tuple[Measurement, ...]:
+    """Read what `encode_measurements` wrote.
+
+    Raises:
+        DamagedRunError: it is no measurement.
+    """
+    try:
+        data, view = load_json(text), memoryview(blob)
+        found = []
+        for entry in data.get("several", [data]):
+            measurement, view = _decode_measurement(entry, view)
+            found.append(measurement)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedRunError(f"a stored measurement cannot be read: {type(error).__name__} {error}") from error
+    return tuple(found)
 
 
 def encode_score(score: Score) -> str:

@@ -67,13 +67,19 @@ class FormulaAccuracy(Accuracy):
 class FormulaDevice(Device):
     """`slower` is by how much a network, by its digest, takes longer at the level confirm than on the screen."""
 
-    spec = DeviceSpec("formula", "formula", "formula", 1, 0)
     energy_source = "a formula"
 
-    def __init__(self, slower=None, broken=()):
+    def __init__(self, slower=None, broken=(), name="formula", per_block_s=1e-4, place=""):
+        self.spec = DeviceSpec(name, "formula", "formula", 1, 0)
+        self.per_block_s = per_block_s
+        self.where = place
         self.calls = []
         self.slower = slower or {}
         self.broken = broken
+
+    @property
+    def place(self):
+        return self.where
 
     def fingerprint(self):
         return {"machine": "a formula"}
@@ -85,13 +91,13 @@ class FormulaDevice(Device):
         self.calls.append((architecture.digest, plan.level))
         if (architecture.digest, plan.level) in self.broken:
             raise Crashed("the child died of SIGSEGV")
-        latency = 1e-4 * len(architecture.blocks) + count(architecture).macs * 1e-9
+        latency = self.per_block_s * len(architecture.blocks) + count(architecture).macs * 1e-9
         if plan.level == "confirm":
             repeat = self.calls.count((architecture.digest, "confirm"))
             latency *= (1 + self.slower.get(architecture.digest, 0.0)) * (1 + 0.001 * (-1) ** repeat)
         return Measurement(
             architecture=architecture.digest,
-            device="formula",
+            device=self.spec.name,
             device_digest=self.spec.digest,
             plan=plan,
             latencies_s=(latency,) * 3,

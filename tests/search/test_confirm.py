@@ -33,7 +33,7 @@ class Sought:
         self.members = {m.trial: m for m in search.front.members}
 
     def _search(self, log):
-        return Search(toy_space(), self.plan, log, FormulaAccuracy(), self.device, self.cache)
+        return Search(toy_space(), self.plan, log, FormulaAccuracy(), [self.device], self.cache)
 
     def confirm(self, device=None, watch=lambda progress: None):
         self.device = device or FormulaDevice()

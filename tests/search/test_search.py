@@ -38,7 +38,7 @@ def run_search(folder, of, trials, accuracy=None, device=None, space=None):
     accuracy, device = accuracy or FormulaAccuracy(), device or FormulaDevice()
     log = RunLog.open(folder) if (folder / "run.db").exists() else RunLog.create(folder, manifest(of))
     with log:
-        search = Search(space or toy_space(), of, log, accuracy, device)
+        search = Search(space or toy_space(), of, log, accuracy, [device])
         search.run(Budget(trials, None))
     return search
 
@@ -171,7 +171,7 @@ def test_a_search_in_an_exhausted_space_ends(tmp_path):
     of = plan(early_stop=False)
     points = {toy_space().decode_choices(c).digest for c in _all_choices(toy_space())}
     with RunLog.create(tmp_path / "run", manifest(of)) as log:
-        search = Search(toy_space(), of, log, FormulaAccuracy(), FormulaDevice())
+        search = Search(toy_space(), of, log, FormulaAccuracy(), [FormulaDevice()])
         ended = search.run(Budget(10_000, None))
     found = {e.architecture.digest for e in stored(tmp_path / "run")}
 
@@ -246,7 +246,7 @@ def test_the_front_is_scored_on_the_test_split_only_when_asked_and_once(tmp_path
     accuracy = FormulaAccuracy()
     of = plan()
     with RunLog.create(tmp_path / "run", manifest(of)) as log:
-        search = Search(toy_space(), of, log, accuracy, FormulaDevice())
+        search = Search(toy_space(), of, log, accuracy, [FormulaDevice()])
         search.run(Budget(10, None))
         assert not log.final_scores()
         said = []
@@ -285,7 +285,7 @@ def test_a_final_score_that_fails_leaves_the_others(tmp_path):
 
     of, said = plan(), []
     with RunLog.create(tmp_path / "run", manifest(of)) as log:
-        search = Search(toy_space(), of, log, Failing(), FormulaDevice())
+        search = Search(toy_space(), of, log, Failing(), [FormulaDevice()])
         search.run(Budget(10, None))
         search.score_front(said.append)
         assert len(log.final_scores()) == len(search.front.members) - 1

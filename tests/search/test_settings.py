@@ -1,5 +1,7 @@
 """What a search is asked to do, checked before it starts."""
 
+import re
+
 import pytest
 
 from nasbench.errors import DefinitionError
@@ -33,20 +35,22 @@ def formula(monkeypatch):
 
 def test_the_number_format_is_the_devices_unless_another_is_asked_for(device_file, formula):
     for dtype, measured in ((None, "bf16"), ("fp32", "fp32")):
-        settings = Settings("mnist_tiny", device=device_file, dtype=dtype, objectives=("params", "latency")).resolved()
+        settings = Settings(
+            "mnist_tiny", devices=(device_file,), dtype=dtype, objectives=("params", "latency")
+        ).resolved()
         with open_parts(settings) as parts:
             assert settings.dtype == parts.plan.timing.dtype == parts.plan.confirming.dtype == measured
 
 
 def test_a_format_that_the_devices_runtime_does_not_compute_in_is_refused(device_file):
-    settings = Settings("mnist_tiny", device=device_file, dtype="int8", objectives=("params", "latency"))
+    settings = Settings("mnist_tiny", devices=(device_file,), dtype="int8", objectives=("params", "latency"))
 
     with pytest.raises(DefinitionError, match="'eager' does not compute in 'int8'; it is one of fp32, fp16, bf16"):
         open_parts(settings)
 
 
 def test_the_format_of_the_device_may_be_named_when_a_run_is_resumed(device_file):
-    settings = Settings("mnist_tiny", device=device_file, objectives=("params", "latency")).resolved()
+    settings = Settings("mnist_tiny", devices=(device_file,), objectives=("params", "latency")).resolved()
 
     settings.confirm({"dtype": "bf16"})
     with pytest.raises(DefinitionError, match="the run was started with dtype bf16, not fp32"):
@@ -93,3 +97,68 @@ def test_what_the_latencies_depend_on_is_said_when_it_changed_since_the_start(mo
 
         monkeypatch.setattr(FormulaDevice, "fingerprint", lambda self: {"machine": "another formula"})
         assert changed_machine(manifest, parts) == "machine was 'a formula' and is 'another formula'"
+
+
+class TestSeveralDevices:
+    def test_every_device_has_its_latency_as_objective_unless_others_are_asked_for(self):
+        assert Settings("mnist_tiny").objectives == ("accuracy", "latency")
+        assert Settings("mnist_tiny", devices=("cpu", "cpu-onnx")).objectives == (
+            "accuracy",
+            "latency@cpu",
+            "latency@cpu-onnx",
+        )
+
+    def test_one_device_needs_no_name(self):
+        settings = Settings("mnist_tiny", objectives=("accuracy", "latency@cpu"), limits={"memory@cpu": 1e9})
+
+        assert (settings.objectives, settings.limits) == (("accuracy", "latency"), {"memory": 1e9})
+
+    @pytest.mark.parametrize(
+        ("asked", "text"),
+        [
+            ({"objectives": ("accuracy", "latency")}, "there are 2 devices; write latency@cpu or latency@cpu-onnx"),
+            ({"limits": {"memory": 1.0}}, "write memory@cpu or memory@cpu-onnx"),
+            ({"objectives": ("latency@cpu-onx",)}, "Did you mean 'cpu-onnx'?"),
+            ({"objectives": ("latency@cpu", "latency@cpu")}, "an objective is given twice"),
+            ({"objectives": ("params@cpu",)}, "params does not depend on a device; write params"),
+            ({"devices": ("cpu", "cpu")}, "a device is given twice"),
+        ],
+    )
+    def test_what_does_not_say_which_device_is_refused(self, asked, text):
+        with pytest.raises(DefinitionError, match=re.escape(text)):
+            Settings("mnist_tiny", **{"devices": ("cpu", "cpu-onnx"), **asked})
+
+    def test_each_is_measured_in_its_own_number_format(self):
+        settings = Settings(
+            "mnist_tiny", devices=("cpu", "cpu-onnx-int8"), objectives=("latency@cpu", "latency@cpu-onnx-int8")
+        )
+        with open_parts(settings.resolved()) as parts:
+            formats = [parts.plan.timing_on(device.spec.name).dtype for device in parts.devices]
+            confirming = [parts.plan.confirming_on(device.spec.name).dtype for device in parts.devices]
+
+        assert formats == confirming == ["fp32", "int8"]
+
+    def test_an_emulated_device_stands_beside_no_real_one(self, tmp_path):
+        path = tmp_path / "mine.yaml"
+        path.write_text(DEVICE.replace("dtype: bf16", "emulated: true"))
+        settings = Settings("mnist_tiny", devices=("cpu", str(path)), objectives=("latency@cpu", "latency@mine"))
+
+        with pytest.raises(
+            DefinitionError, match="mine is emulated, so that its latencies mean nothing beside those of cpu"
+        ):
+            open_parts(settings)
+
+    def test_a_run_from_before_had_one_device(self):
+        manifest = {"settings": {"space": "mnist_tiny", "device": "cpu-onnx", "objectives": ["accuracy", "latency"]}}
+
+        assert Settings.of_manifest(manifest, "it").devices == ("cpu-onnx",)
+
+
+def test_workers_share_the_cores_for_training():
+    import os
+
+    cores = len(os.sched_getaffinity(0))
+    assert Settings("mnist_tiny").resolved().training_threads == cores
+    assert Settings("mnist_tiny", workers=cores).resolved().training_threads == 1
+    assert Settings("mnist_tiny", workers=4 * cores).resolved().training_threads == 1
+    assert Settings("mnist_tiny", workers=2, threads=3).resolved().training_threads == 3
