@@ -174,7 +174,7 @@ def probe(address: Address) -> list[Node]:
             answer = worker.call({"address": str(address)}, limits_s={"start": 30.0, "connect": PROBE_LIMIT_S})
     except TimeLimitExceeded as error:
         raise DeviceError(
-            f"something listens at {address}, but no connection was made within {PROBE_LIMIT_S:g} s: its token is not ours "
+            f"something listens at {address}, but no connection was made in {PROBE_LIMIT_S:g} s: its token is not ours "
             f"(RAY_AUTH_TOKEN or its file), or this machine is no node of it: ray start --address={address}"
         ) from error
     except CandidateError as error:
