@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Tests of one file or class stay together, since they share what takes seconds to make.
 PARALLEL := --numprocesses 2 --dist loadscope
 
-.PHONY: install search test test-slow test-gpu test-arm lint format clean
+.PHONY: install search test test-slow test-gpu test-cluster test-arm lint format clean
 
 install: $(INSTALLED)
 
@@ -33,6 +33,9 @@ test-slow: .venv/.tested
 # On a machine with an NVIDIA GPU and a CUDA build of torch; tests/gpu says what it must show.
 test-gpu: .venv/.tested
 	$(BIN)/python -m pytest -m gpu tests/gpu
+
+test-cluster: .venv/.tested
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 # As root, with ARM_NODE=the script that starts an emulated aarch64 node; tests/cluster/test_arm.py says how it is called.
 test-arm: .venv/.tested

@@ -143,15 +143,19 @@ def count_verdicts(run: Run) -> str:
 
     A row is reused when its latency is that of a measurement of another time.
     """
-    confirmed = run.pareto["confirmed_verdict"]
-    if not run.is_confirmed:
-        confirmed = confirmed.mask(confirmed.notna())
-    verdicts = confirmed.fillna(run.pareto["latency_verdict"]).dropna()
+    parts = []
+    for at in [f"@{device}" for device in run_devices(run.manifest)] or [""]:
+        confirmed = run.pareto[f"confirmed_verdict{at}"]
+        if not run.is_confirmed:
+            confirmed = confirmed.mask(confirmed.notna())
+        parts.append(confirmed.fillna(run.pareto[f"latency_verdict{at}"]))
+    verdicts = pd.concat(parts).dropna()
     if verdicts.empty:
         return ""
     counts = sorted(verdicts.value_counts().items(), key=lambda entry: (entry[0] != "ok", entry[0]))
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts)
-    reused = int((run.pareto["reused_from"].notna() & confirmed.isna()).sum())
+    standing = run.pareto["confirmed_verdict"].notna() & run.is_confirmed
+    reused = int((run.pareto["reused_from"].notna() & ~standing).sum())
     more = f"; {reused} reused (--fresh measures again)" if reused else ""
     return f"{len(verdicts)} row{'' if len(verdicts) == 1 else 's'}: {words}{more}"
 
@@ -182,7 +186,8 @@ def _searched(member: Any) -> str:
 
 
 def _standing(member: Any) -> str:
-    if not isinstance(member["confirmed_verdict"], str):
+    verdicts = [member[name] for name in member.index if name.startswith("confirmed_verdict")]
+    if not any(isinstance(verdict, str) for verdict in verdicts):
         return "not confirmed"
     if isinstance(member["fell_off"], str):
         return "fell off"

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "measure"))
 from bench_device import AnsweringDevice
 
-from nasbench.cli import devices
+from nasbench.cli import checks
 from nasbench.cli.main import main
 from nasbench.errors import BuildError, DeviceError
 from nasbench.measure import bench as measuring
@@ -47,7 +47,7 @@ def bench(tmp_path, monkeypatch, capsys):
         return ended.value.code or 0, said.out, said.err
 
     monkeypatch.setattr(measuring, "open_device", open_device)
-    monkeypatch.setattr(devices, "choose_cores", lambda count: range(min(count, 64)))
+    monkeypatch.setattr(checks, "choose_cores", lambda count: range(min(count, 64)))
     run.change = lambda device: None
     run.devices = opened
     run.folder = tmp_path

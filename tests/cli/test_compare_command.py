@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nasbench.cli import devices
+from nasbench.cli import checks
 from nasbench.cli.main import app
 from nasbench.device import load
 from nasbench.errors import NasbenchError
@@ -48,7 +48,7 @@ def compare(monkeypatch):
 
     measuring = measure_compare.compare
     monkeypatch.setattr(load, "open_device", open_device)
-    monkeypatch.setattr(devices, "choose_cores", lambda count: range(min(count, 64)))
+    monkeypatch.setattr(checks, "choose_cores", lambda count: range(min(count, 64)))
     monkeypatch.setattr(measure_compare, "compare", compare_in_no_time)
     return compare
 

@@ -13,7 +13,7 @@ from nasbench.store.parquet import read_run
 from tests.cluster.conftest import Driver
 from tests.cluster.nodes import Nodes, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 NETWORK = "mnist_tiny_small"
 

@@ -140,7 +140,7 @@ def test_the_front_stands_at_the_confirmed_latencies_and_trials_where_the_search
 
 def test_a_confirmation_that_decides_nothing_leaves_a_member_where_the_search_found_it(confirmed):
     with RunLog.open(confirmed.folder) as log:
-        throttled = replace(log.confirmed()[0], verdict="throttled")
+        throttled = replace(log.confirmed()[0][0], verdict="throttled")
         log.append_confirmed(0, throttled)
     run = read_run(confirmed.folder)
     placed = front._series(run, LOOKS[0], OBJECTIVES["latency"], OBJECTIVES["accuracy"]).placed

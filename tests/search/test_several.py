@@ -257,6 +257,21 @@ class TestSeveralDevices:
             )
         assert run.pareto["confirmed_on_front"].all()
 
+    def test_the_device_of_an_objective_alone_is_confirmed_whatever_the_order(self, tmp_path, devices):
+        from nasbench.cli.front import count_verdicts, front_rows
+
+        of = plan(objectives=("latency@host", "accuracy"), early_stop=False)
+        run_search(tmp_path / "run", of, 15, devices=devices)
+        with RunLog.open(tmp_path / "run") as log:
+            Search(toy_space(), of, log, FormulaAccuracy(), devices).confirm_front(lambda text: None)
+        run = read_run(tmp_path / "run")
+
+        assert run.pareto["confirmed_latency_s@host"].notna().all()
+        assert run.pareto[["confirmed_latency_s", "confirmed_latency_s@board"]].isna().all().all()
+        columns, rows = front_rows(run)
+        assert {row[columns.index("front")].partition(",")[0] for row in rows} == {"stays"}
+        assert count_verdicts(run) == f"{2 * len(run.pareto)} rows: {2 * len(run.pareto)} ok"
+
     def test_a_member_that_is_slower_on_one_device_alone_stays(self, tmp_path, devices):
         of = plan(objectives=self.OBJECTIVES, early_stop=False)
         search = run_search(tmp_path / "run", of, 20, devices=devices)

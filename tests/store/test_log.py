@@ -376,11 +376,11 @@ def test_a_confirmation_is_kept_beside_its_trial_and_survives_a_repair(tmp_path)
         log.append_confirmed(0, second)
         states.add(log.state)
     with RunLog.open(tmp_path / "run") as log:
-        assert log.confirmed() == {0: second}
+        assert log.confirmed() == {0: (second,)}
         assert len(states) == 2 and log.state in states
     recover(tmp_path / "run", tmp_path / "saved")
     with RunLog.read(tmp_path / "saved") as log:
-        assert log.confirmed() == {0: second}
+        assert log.confirmed() == {0: (second,)}
 
 
 def test_confirmations_that_are_forgotten_are_gone_and_the_state_says_so(tmp_path):
@@ -413,7 +413,7 @@ def test_a_confirmation_that_is_acknowledged_survives_kill_minus_9(tmp_path):
     run_script(script, tmp_path / "run")
 
     with RunLog.read(tmp_path / "run") as log:
-        assert log.confirmed() == {0: make_confirmation(make_evaluation(0).architecture)}
+        assert log.confirmed() == {0: (make_confirmation(make_evaluation(0).architecture),)}
 
 
 def make_older(folder):
