@@ -23,10 +23,6 @@ from tests.cluster.nodes import Nodes, environment
 CHILD_KEPT = {"start": 60.0, "work": 60.0}
 
 
-def echo(request, link):
-    return {"echo": request["value"]}
-
-
 def measure_calls(nodes: Nodes, calls: int) -> None:
     import ray
 
@@ -39,13 +35,13 @@ def measure_calls(nodes: Nodes, calls: int) -> None:
         def call(self, body: bytes) -> bytes:
             return body
 
-    with connect(nodes.address) as cluster:
-        post = Post(cluster, Placement("board", {"board": 1}, modules=(__file__,)))
+    with connect(nodes.address, (str(Path(__file__).with_name("remote_tasks.py")),)) as cluster:
+        post = Post(cluster, Placement("board", {"board": 1}))
         post.open()
         try:
             bare = ray.remote(num_cpus=0)(Bare).remote()
-            far = RemoteWorker(post, "remote:echo", threads=1, once=False)
-            near = Worker("remote:echo", threads=1)
+            far = RemoteWorker(post, "remote_tasks:echo", threads=1, once=False)
+            near = Worker("remote_tasks:echo", threads=1)
             took = {"bare Ray actor": [], "task in a child here": [], "task in a child there": []}
             for index in range(calls + 20):
                 for name, act in (
