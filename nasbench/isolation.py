@@ -32,7 +32,7 @@ import psutil
 
 from nasbench import errors
 from nasbench.errors import CandidateError, Crashed, DeviceError, NasbenchError, OutOfMemory, TimeLimitExceeded
-from nasbench.isolation_child import HEADER, MAX_MESSAGE_BYTES, Link, clean, encode, short_path
+from nasbench.isolation_child import HEADER, MAX_MESSAGE_BYTES, Link, clean, encode, short_path, unpack
 from nasbench.units import format_bytes
 
 __all__ = ["AnyWorker", "Link", "MakeWorker", "OnReport", "Worker"]
@@ -377,13 +377,7 @@ class _Child:
             return None
         body = bytes(self._inbox[HEADER.size : end])
         del self._inbox[:end]
-        try:
-            message = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise Crashed(f"the answer is no JSON: {clean(str(error), 100)}") from error
-        if not isinstance(message, dict):
-            raise Crashed(f"the answer is no message but {clean(str(message), 100)}")
-        return message
+        return unpack(body)
 
     def memory_bytes(self) -> int:
         """Give the resident memory of the child and its descendants; pages that they share count more than once."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from nasbench.errors import DeviceError, NasbenchError, OutOfMemory
+from nasbench.errors import Crashed, DeviceError, NasbenchError, OutOfMemory
 
 HEADER = struct.Struct(">I")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -32,7 +32,13 @@ _TEXT_LIMIT = 600
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """Give a message as it travels.
+    """Give a message as it travels through a pipe: its length, and what `pack` gives. Raises as that."""
+    body = pack(message)
+    return HEADER.pack(len(body)) + body
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """Give a message as JSON.
 
     Raises:
         ValueError: it is larger than `MAX_MESSAGE_BYTES`.
@@ -41,7 +47,24 @@ def encode(message: Mapping[str, Any]) -> bytes:
     body = json.dumps(message, separators=(",", ":")).encode()
     if len(body) > MAX_MESSAGE_BYTES:
         raise ValueError(f"a message of {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} may pass")
-    return HEADER.pack(len(body)) + body
+    return body
+
+
+def unpack(body: bytes, whose: str = "the") -> dict[str, Any]:
+    """Read what `pack` gave; `whose` stands before "answer" in errors.
+
+    Raises:
+        Crashed: it is too large, no JSON, or no mapping.
+    """
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise Crashed(f"{whose} answer has {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Crashed(f"{whose} answer is no JSON: {clean(str(error), 100)}") from error
+    if not isinstance(message, dict):
+        raise Crashed(f"{whose} answer is no message but {clean(str(message), 100)}")
+    return message
 
 
 def clean(text: str, limit: int = _TEXT_LIMIT) -> str:

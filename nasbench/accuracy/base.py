@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from nasbench.errors import DatasetError
+from nasbench.isolation import AnyWorker
 from nasbench.records import Score
 from nasbench.space.architecture import Architecture
 
@@ -80,3 +81,27 @@ class Accuracy(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class ChildAccuracy(Accuracy):
+    """An estimator that works in a child process; whoever inherits it sets `_worker`, which runs it."""
+
+    _worker: AnyWorker
+
+    def close(self) -> None:
+        """End the child."""
+        self._worker.close()
+
+    def pause(self, place: str) -> None:
+        """Stop the child, if it is on that machine, until `resume`."""
+        if self._worker.place == place:
+            self._worker.pause()
+
+    def resume(self, place: str) -> None:
+        """Let it go on."""
+        if self._worker.place == place:
+            self._worker.resume()
+
+    def abort(self) -> None:
+        """Kill the child, from any thread."""
+        self._worker.abort()

@@ -24,9 +24,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from nasbench.accuracy.base import Accuracy, GoOn
+from nasbench.accuracy.base import ChildAccuracy, GoOn
 from nasbench.errors import CandidateError, DefinitionError, NanOutputError
-from nasbench.isolation import AnyWorker, Link, MakeWorker, Worker
+from nasbench.isolation import Link, MakeWorker, Worker
 from nasbench.records import Score
 from nasbench.registry import unknown_name
 from nasbench.space.architecture import Architecture
@@ -35,7 +35,7 @@ _PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _RESULT_KEYS = ("value", "metric", "details")
 
 
-class CustomAccuracy(Accuracy):
+class CustomAccuracy(ChildAccuracy):
     """What a user's function says of a network. It has no middle, so `go_on` is never asked."""
 
     name = "custom"
@@ -66,7 +66,7 @@ class CustomAccuracy(Accuracy):
         self._threads = threads
         self._limits_s = {"import": 300.0, "estimate": limit_s}
         self._facts: dict[str, Any] | None = None
-        self._worker: AnyWorker = make_worker(
+        self._worker = make_worker(
             "nasbench.accuracy.custom:serve", threads=threads, cpus=cpus, memory_limit_bytes=memory_limit_bytes
         )
 
@@ -80,24 +80,6 @@ class CustomAccuracy(Accuracy):
             self._facts = self._worker.call({"place": self.place}, limits_s=self._limits_s)
         except CandidateError as error:
             raise DefinitionError(f"--accuracy {self.place} cannot be imported: {error}") from error
-
-    def close(self) -> None:
-        """End the child."""
-        self._worker.close()
-
-    def pause(self, place: str) -> None:
-        """Stop the child, if it is on that machine, until `resume`."""
-        if self._worker.place == place:
-            self._worker.pause()
-
-    def resume(self, place: str) -> None:
-        """Let it go on."""
-        if self._worker.place == place:
-            self._worker.resume()
-
-    def abort(self) -> None:
-        """Kill the child, from any thread."""
-        self._worker.abort()
 
     @property
     def description(self) -> Mapping[str, Any]:

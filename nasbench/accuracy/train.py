@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nasbench.accuracy.base import Accuracy, GoOn
+from nasbench.accuracy.base import ChildAccuracy, GoOn
 from nasbench.accuracy.data import DataRequest
 from nasbench.errors import CandidateError, DatasetError, DefinitionError
-from nasbench.isolation import AnyWorker, Link, MakeWorker, Worker
+from nasbench.isolation import Link, MakeWorker, Worker
 from nasbench.records import Score
 from nasbench.space.architecture import Architecture
 
@@ -86,7 +86,7 @@ def serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
     return fit.serve(request, link)
 
 
-class TrainedAccuracy(Accuracy):
+class TrainedAccuracy(ChildAccuracy):
     """Top-1 on the validation split after the last epoch of a fixed recipe.
 
     It is the value after the last epoch and not the best of all: the learning rate ends at zero, so the last network is
@@ -136,7 +136,7 @@ class TrainedAccuracy(Accuracy):
         self._on_gpu = on_gpu
         self._limits_s = {"data": data_limit_s, "build": 30.0, "train": limit_s}
         self._facts: dict[str, Any] | None = None
-        self._worker: AnyWorker = make_worker(
+        self._worker = make_worker(
             "nasbench.accuracy.train:serve", threads=threads, cpus=cpus, memory_limit_bytes=memory_limit_bytes
         )
 
@@ -151,24 +151,6 @@ class TrainedAccuracy(Accuracy):
         except CandidateError as error:  # there is no candidate yet: it is the data that ran out of time or memory
             raise DatasetError(f"{self.data} cannot be loaded: {error}") from error
         self.classes = self._facts["classes"]
-
-    def close(self) -> None:
-        """End the child."""
-        self._worker.close()
-
-    def pause(self, place: str) -> None:
-        """Stop the child, if it is on that machine, until `resume`."""
-        if self._worker.place == place:
-            self._worker.pause()
-
-    def resume(self, place: str) -> None:
-        """Let it go on."""
-        if self._worker.place == place:
-            self._worker.resume()
-
-    def abort(self) -> None:
-        """Kill the child, from any thread."""
-        self._worker.abort()
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nasbench.errors import Crashed
-from nasbench.isolation_child import MAX_MESSAGE_BYTES, clean
+from nasbench.isolation_child import clean, unpack
 
 KINDS = ("report", "done", "error")
 """What a step of a conversation gives: a report that waits for its answer, the end, or why there is none."""
 
 
-def pack(message: Mapping[str, Any]) -> bytes:
-    """Give a message as it travels.
-
-    Raises:
-        ValueError: it is larger than `MAX_MESSAGE_BYTES`.
-        TypeError: it holds something that JSON has no form for.
-    """
-    body = json.dumps(message, separators=(",", ":")).encode()
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"a message of {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} may pass")
-    return body
-
-
-def unpack(body: Any) -> dict[str, Any]:
+def read(body: Any) -> dict[str, Any]:
     """Read a message from a node.
 
     Raises:
-        Crashed: it is no bytes, too large, no JSON, or no mapping.
+        Crashed: it is no bytes, or none that `unpack` reads.
     """
     if not isinstance(body, bytes):
         raise Crashed(f"the device answered with {type(body).__name__}; bytes are taken")
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise Crashed(f"the device's answer has {len(body):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Crashed(f"the device's answer is no JSON: {clean(str(error), 100)}") from error
-    if not isinstance(message, dict):
-        raise Crashed(f"the device's answer is no message but {clean(str(message), 100)}")
-    return message
+    return unpack(body, "the device's")
 
 
 def check_about(about: Mapping[str, Any], packages: Sequence[str]) -> dict[str, Any]:
@@ -84,7 +62,7 @@ def unpack_step(body: Any) -> tuple[str, dict[str, Any]]:
     Raises:
         Crashed: it is none.
     """
-    message = unpack(body)
+    message = read(body)
     if message.get("error") is not None:
         return "error", {"error": str(message["error"]), "text": str(message.get("text", ""))}
     for kind in ("report", "done"):

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasbench.cluster.connection import Cluster, Node
-from nasbench.cluster.messages import check_about, pack, unpack_step
+from nasbench.cluster.messages import check_about, unpack_step
 from nasbench.cluster.supervisor import Supervisor
 from nasbench.errors import CandidateError, DeviceError, DeviceLost, NasbenchError, OutOfMemory
-from nasbench.isolation_child import clean
+from nasbench.isolation_child import clean, pack
 
 START_LIMIT_S = 120.0
 """For a supervisor to come up: a node unpacks what is shipped and starts Python, which takes a small board its time."""

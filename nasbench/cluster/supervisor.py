@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import nasbench
-from nasbench.cluster.messages import pack, unpack
 from nasbench.device.energy import NoMeter, find_rapl
 from nasbench.errors import Crashed, DeviceError, NasbenchError
 from nasbench.host import (
@@ -32,7 +31,7 @@ from nasbench.host import (
     temperature_c,
 )
 from nasbench.isolation import Worker
-from nasbench.isolation_child import clean
+from nasbench.isolation_child import clean, pack, unpack
 
 FILE = "$file"
 """In a request, `{"$file": 0}` stands for the path of the first file that came with it."""

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from nasbench import errors
-from nasbench.cluster.messages import pack, unpack, unpack_step
+from nasbench.cluster.messages import unpack_step
 from nasbench.cluster.supervisor import FILE, FOLDER, Supervisor
 from nasbench.cluster.worker import FILES, RemoteWorker
 from nasbench.errors import Crashed, DatasetError, DeviceError, OutOfMemory, TimeLimitExceeded
-from nasbench.isolation_child import MAX_MESSAGE_BYTES
+from nasbench.isolation_child import MAX_MESSAGE_BYTES, pack, unpack
 
 LIMITS = {"start": 30.0, "work": 5.0}
 
