@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Tests of one file or class stay together, since they share what takes seconds to make.
 PARALLEL := --numprocesses 2 --dist loadscope
 
-.PHONY: install search test test-slow test-gpu test-cluster test-arm lint format clean
+.PHONY: install search test test-slow test-points test-gpu test-cluster test-arm lint format clean
 
 install: $(INSTALLED)
 
@@ -29,6 +29,10 @@ test: .venv/.tested
 
 test-slow: .venv/.tested
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+# Every published architecture, not only the smallest of each space.
+test-points: .venv/.tested
+	$(BIN)/python -m pytest -m points tests/model $(PARALLEL)
 
 # On a machine with an NVIDIA GPU and a CUDA build of torch; tests/gpu says what it must show.
 test-gpu: .venv/.tested

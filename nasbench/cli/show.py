@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nasbench.cli.tables import print_rows
+
+if TYPE_CHECKING:
+    from nasbench.space.space import NamedArchitecture
 
 
 def show(
@@ -17,6 +21,7 @@ def show(
 ) -> None:
     """Show an architecture: its rows with shapes and costs, and what its paper reports."""
     from nasbench.model.cost import count, count_rows
+    from nasbench.model.trace import show_shape
     from nasbench.space.architecture import describe_options
     from nasbench.space.load import find_architecture
     from nasbench.units import format_bytes, format_count
@@ -31,7 +36,7 @@ def show(
             "activations": cost.activations,
             "weight_bytes": cost.weight_bytes,
         }
-        shown = {"name": named.name, "digest": architecture.digest, "cost": figures, "published": dict(named.published)}
+        shown = {"name": named.name, "digest": architecture.digest, "cost": figures, "published": _as_data(named)}
         typer.echo(json.dumps({**shown, "architecture": architecture.as_dict()}))
         return
     rows = []
@@ -41,7 +46,7 @@ def show(
             (
                 str(index),
                 block.kind,
-                " x ".join(str(n) for n in row.output_shape),
+                show_shape(row.output_shape).replace("x", " x "),
                 str(block.stride),
                 describe_options(block.options),
                 format_count(row.cost.params),
@@ -57,6 +62,13 @@ def show(
     )
     if named.published:
         typer.echo(f"published: {_published(named.published)}")
+    for one in named.published_latencies:
+        typer.echo(f"published latency: {1e3 * one.latency_s:g} ms, batch {one.batch}, on {one.device}")
+
+
+def _as_data(named: NamedArchitecture) -> dict[str, Any]:
+    latencies = [asdict(one) for one in named.published_latencies]
+    return {**named.published, **({"latencies": latencies} if latencies else {})}
 
 
 def _published(figures: Mapping[str, float | str]) -> str:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from nasbench.errors import OutOfMemory
 from nasbench.model.blocks.resnet import Residual
-from nasbench.model.trace import make_meta_module, trace_rows
+from nasbench.model.trace import Shape, make_meta_module, trace_rows
 from nasbench.space.architecture import Architecture
 
 _LINEAR_STD = 0.01
 """As the reference code of MobileNetV2 and V3 draws the classifier."""
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """A module with parameters or buffers of its own, for which torch has no layer; it fills them in `draw`."""
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Overwrite the own parameters and buffers, not those of children, with initial values."""
+        ...
 
 
 class Network(nn.Module):
@@ -29,9 +39,11 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of (N, C, H, W)."""
+        flow: Any = images  # images, tokens, or a pair of streams
         for block in self.blocks:
-            images = block(images)
-        return images
+            flow = block(flow)
+        logits: Tensor = flow
+        return logits
 
 
 def build(architecture: Architecture, seed: int = 0) -> Network:
@@ -44,8 +56,8 @@ def build(architecture: Architecture, seed: int = 0) -> Network:
         BuildError: a row cannot be built.
         OutOfMemory: the weights do not fit into memory.
     """
-    check(architecture)
-    network = Network([make_meta_module(block) for block in architecture.blocks])
+    shapes = (architecture.input_shape, *trace_shapes(architecture))
+    network = Network([make_meta_module(*row) for row in zip(architecture.blocks, shapes, strict=False)])
     try:
         network.to_empty(device="cpu")
     except (MemoryError, RuntimeError) as error:
@@ -60,7 +72,7 @@ def check(architecture: Architecture) -> None:
     trace_shapes(architecture)
 
 
-def trace_shapes(architecture: Architecture) -> tuple[tuple[int, ...], ...]:
+def trace_shapes(architecture: Architecture) -> tuple[Shape, ...]:
     """Give the output shape of every row, without the batch; raises as `build` does."""
     return tuple(row.output_shape for row in trace_rows(architecture))
 
@@ -80,8 +92,14 @@ def initialize(network: nn.Module, seed: int) -> None:
                 module.weight.normal_(0.0, sqrt(2.0 / fan_out), generator=generator)
             elif isinstance(module, nn.Linear):
                 module.weight.normal_(0.0, _LINEAR_STD, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, nn.Conv1d | nn.ConvTranspose2d):
+                fan_out = module.weight[0].numel()
+                module.weight.normal_(0.0, sqrt(2.0 / fan_out), generator=generator)
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
                 module.reset_parameters()
+                continue
+            elif isinstance(module, Drawn):
+                module.draw(generator)
                 continue
             elif any(True for _ in module.parameters(recurse=False)) or any(
                 True for _ in module.buffers(recurse=False)

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nasbench.model.deploy import fold
-from nasbench.model.trace import make_meta_module, trace_rows
+from nasbench.model.trace import Shape, make_meta_module, trace_rows
 from nasbench.records import Cost
 from nasbench.space.architecture import Architecture, Block
+from nasbench.space.kinds import find_kind
 
 
 @dataclass(frozen=True, slots=True)
 class RowCost:
-    """What one row takes. `output_shape` is (channels, height, width), or (classes,) for the head."""
+    """What one row takes. `output_shape` is (channels, height, width) of images, (classes,) for the head."""
 
     block: Block
-    output_shape: tuple[int, ...]
+    output_shape: Shape
     cost: Cost
 
 
@@ -38,16 +39,18 @@ def count(architecture: Architecture) -> Cost:
 def count_rows(architecture: Architecture) -> tuple[RowCost, ...]:
     """Count what every row takes for one image; raises as `nasbench.model.build.build`."""
     rows = []
+    shape: Shape = architecture.input_shape
     for block, trace in zip(architecture.blocks, trace_rows(architecture), strict=True):
-        params, weight_bytes = _count_weights(block)
+        params, weight_bytes = _count_weights(block, shape if find_kind(block.kind).sized else None)
+        shape = trace.output_shape
         rows.append(RowCost(block, trace.output_shape, Cost(params, trace.macs, trace.activations, weight_bytes)))
     return tuple(rows)
 
 
 @lru_cache(maxsize=65536)
-def _count_weights(block: Block) -> tuple[int, int]:
+def _count_weights(block: Block, shape: Shape | None) -> tuple[int, int]:
     """Give the parameters of a row, and the bytes of parameters and buffers of its deployed form in fp32."""
-    module = make_meta_module(block)
+    module = make_meta_module(block, shape)
     params = sum(parameter.numel() for parameter in module.parameters())
     deployed = fold(module)
     tensors = [*deployed.parameters(), *deployed.buffers()]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.build import Network
 
 
@@ -34,8 +35,8 @@ def deploy(network: Network) -> Network:
 def fold(module: nn.Module) -> nn.Module:
     """Change a module in evaluation mode into its inference form, in place where that is possible.
 
-    In every `nn.Sequential` a batch norm that directly follows a convolution becomes part of it; any other batch norm
-    stays.
+    In every `nn.Sequential` a batch norm or a layer scale that directly follows a convolution becomes part of it, and a
+    batch norm of vectors becomes part of the linear layer behind it; any other batch norm stays.
 
     Source: Jacob et al., Quantization and Training of Neural Networks, 2018, arXiv:1712.05877, equation 14.
     """
@@ -52,10 +53,21 @@ def fold(module: nn.Module) -> nn.Module:
 
 def _fold_sequence(layers: nn.Sequential) -> None:
     for index in reversed(range(1, len(layers))):
-        convolution, norm = layers[index - 1], layers[index]
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            layers[index - 1] = _fuse(convolution, norm)
+        first, second = layers[index - 1], layers[index]
+        if isinstance(first, nn.BatchNorm1d) and isinstance(second, nn.Linear):
+            layers[index - 1] = _absorb(first, second)
             del layers[index]
+    index = 1
+    while index < len(layers):
+        first, second = layers[index - 1], layers[index]
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            layers[index - 1] = _fuse(first, second)
+            del layers[index]
+        elif isinstance(first, nn.Conv2d) and isinstance(second, LayerScale):
+            layers[index - 1] = _scale(first, second)
+            del layers[index]
+        else:
+            index += 1
 
 
 def _fuse(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
@@ -64,3 +76,24 @@ def _fuse(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         convolution.bias = nn.Parameter(torch.empty(convolution.out_channels, device="meta"))
         return convolution
     return fuse_conv_bn_eval(convolution, norm)
+
+
+def _scale(convolution: nn.Conv2d, scale: LayerScale) -> nn.Conv2d:
+    if not convolution.weight.is_meta:
+        convolution.weight.mul_(scale.scale[:, None])
+        if convolution.bias is not None:
+            convolution.bias.mul_(scale.scale.flatten())
+    return convolution
+
+
+def _absorb(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:
+    """Give the linear layer that does what a batch norm of vectors and a linear layer behind it do."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    absorbed = nn.Linear(linear.in_features, linear.out_features, device=linear.weight.device)
+    if not linear.weight.is_meta:
+        gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        absorbed.weight.copy_(linear.weight * gain)
+        absorbed.bias.copy_(linear.weight @ (norm.bias - norm.running_mean * gain))
+        if linear.bias is not None:
+            absorbed.bias.add_(linear.bias)
+    return absorbed

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -21,6 +21,10 @@ from nasbench.errors import BuildError, DefinitionError, ShapeError
 from nasbench.model.blocks import BLOCKS
 from nasbench.space.architecture import Architecture, Block, describe_options
 from nasbench.space.kinds import find_kind
+
+Shape = tuple[int, ...] | tuple[tuple[int, ...], ...]
+"""What flows between rows, without the batch: (channels, height, width) of images, (positions, channels) of tokens,
+(classes,) behind the head, or a pair of these for two streams."""
 
 _ELEMENTWISE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Hardsigmoid)
 
@@ -32,19 +36,25 @@ class RowTrace:
     `output_shape` has no batch. `activations` are the elements that convolutions and matrix products put out.
     """
 
-    output_shape: tuple[int, ...]
+    output_shape: Shape
     macs: int
     activations: int
 
 
-def make_module(block: Block) -> nn.Module:
+def make_module(block: Block, shape: Shape | None = None) -> nn.Module:
     """Make the module of one row on torch's default device; options that the row leaves out are its kind's defaults.
+
+    Args:
+        block: the row.
+        shape: what flows into it; only a sized kind looks at it, and needs it.
 
     Raises:
         BuildError: the numbers of the row contradict each other.
     """
-    options: dict[str, Any] = {option.name: option.default for option in find_kind(block.kind).options}
-    options.update(block.options)
+    kind = find_kind(block.kind)
+    options = kind.values(dict(block.options))
+    if kind.sized:
+        options["shape"] = shape
     module: nn.Module = BLOCKS.find(block.kind)(block.in_channels, block.out_channels, block.stride, **options)
     return module
 
@@ -56,7 +66,7 @@ def trace_rows(architecture: Architecture) -> Iterator[RowTrace]:
         ShapeError: a row does not accept the shape it is given, or the last one does not end in the classes.
         BuildError: a row cannot be built.
     """
-    shape: tuple[int, ...] = tuple(architecture.input_shape)
+    shape: Shape = tuple(architecture.input_shape)
     for index, block in enumerate(architecture.blocks):
         try:
             row = trace_row(block, shape)
@@ -66,7 +76,7 @@ def trace_rows(architecture: Architecture) -> Iterator[RowTrace]:
         shape = row.output_shape
     if shape != (architecture.classes,):
         raise ShapeError(
-            f"the network ends in the shape {_show(shape)} and not in {architecture.classes} classes; "
+            f"the network ends in the shape {show_shape(shape)} and not in {architecture.classes} classes; "
             "its last row must be a head, such as pool_linear"
         )
 
@@ -81,37 +91,61 @@ def name_row(architecture: Architecture, index: int) -> str:
     )
 
 
+_FLOWS = {3: "images", 2: "tokens"}
+"""What a stream is, by the number of its dimensions without the batch."""
+
+
 @lru_cache(maxsize=65536)
-def trace_row(block: Block, shape: tuple[int, ...]) -> RowTrace:
-    """Trace one row on one input shape (channels, height, width).
+def trace_row(block: Block, shape: Shape) -> RowTrace:
+    """Trace one row on one input shape.
 
     Raises:
         ShapeError: the row does not accept this shape.
         BuildError: the row cannot be built.
     """
-    if len(shape) != 3:
-        raise ShapeError(f"it gets the shape {_show(shape)}, which has no height and width; a head must come last")
-    if shape[0] != block.in_channels:
-        raise ShapeError(f"it takes {block.in_channels} channels and gets {shape[0]} (shape {_show(shape)})")
+    kind = find_kind(block.kind)
+    streams = split_streams(shape)
+    flows = tuple(_FLOWS.get(len(stream), "classes") for stream in streams)
+    if flows != kind.takes:
+        raise ShapeError(
+            f"it takes {' and '.join(kind.takes)} and gets {' and '.join(flows)} (shape {show_shape(shape)})"
+            + ("; a head must come last" if "classes" in flows else "")
+        )
+    channels = streams[0][0] if kind.takes[0] == "images" else streams[0][-1]
+    if channels != block.in_channels:
+        raise ShapeError(f"it takes {block.in_channels} channels and gets {channels} (shape {show_shape(shape)})")
     counter = _Counter()
-    module = _shape_module(block)
     try:
+        module = _shape_module(block, shape if kind.sized else None)
         with counter, torch.no_grad():
-            output = module(torch.empty((1, *shape), device="meta"))
+            output = module(make_input(shape, torch.device("meta")))
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ShapeError(f"it does not accept the shape {_show(shape)}: {reason}") from error
-    return RowTrace(tuple(output.shape[1:]), counter.macs, counter.activations)
+        raise ShapeError(f"it does not accept the shape {show_shape(shape)}: {reason}") from error
+    if isinstance(output, Tensor):
+        return RowTrace(tuple(output.shape[1:]), counter.macs, counter.activations)
+    return RowTrace(tuple(tuple(stream.shape[1:]) for stream in output), counter.macs, counter.activations)
+
+
+def split_streams(shape: Shape) -> tuple[tuple[int, ...], ...]:
+    """Give the shape of each stream: one, or two."""
+    return shape if shape and isinstance(shape[0], tuple) else (shape,)  # type: ignore[return-value]
+
+
+def make_input(shape: Shape, device: torch.device, batch: int = 1) -> Tensor | tuple[Tensor, ...]:
+    """Make what flows into a row, of a shape, with the batch: a tensor, or a pair of them for two streams."""
+    streams = tuple(torch.empty((batch, *stream), device=device) for stream in split_streams(shape))
+    return streams if len(streams) > 1 else streams[0]
 
 
 @lru_cache(maxsize=4096)
-def _shape_module(block: Block) -> nn.Module:
+def _shape_module(block: Block, shape: Shape | None) -> nn.Module:
     """Make the module of a row without its element-wise layers; one is shared by all input shapes.
 
     On the meta device every element-wise layer runs through Python, which takes most of the time, and neither shapes
     nor counts depend on them.
     """
-    module = make_meta_module(block)
+    module = make_meta_module(block, shape)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, _ELEMENTWISE):
@@ -119,7 +153,7 @@ def _shape_module(block: Block) -> nn.Module:
     return module
 
 
-def make_meta_module(block: Block) -> nn.Module:
+def make_meta_module(block: Block, shape: Shape | None = None) -> nn.Module:
     """Make the module of a row in evaluation mode on the meta device, where weights take no memory.
 
     Raises:
@@ -127,7 +161,7 @@ def make_meta_module(block: Block) -> nn.Module:
     """
     try:
         with torch.device("meta"):
-            return make_module(block).eval()
+            return make_module(block, shape).eval()
     except BuildError:
         raise
     except DefinitionError as error:
@@ -136,8 +170,9 @@ def make_meta_module(block: Block) -> nn.Module:
         raise BuildError(f"it cannot be built: {str(error).strip().splitlines()[0]}") from error
 
 
-def _show(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)
+def show_shape(shape: Shape) -> str:
+    """Write a shape as `16x112x112`, two streams as `16x112x112 and 6x192`."""
+    return " and ".join("x".join(str(size) for size in stream) for stream in split_streams(shape))
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]

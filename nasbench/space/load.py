@@ -16,8 +16,9 @@ from nasbench.registry import unknown_name
 from nasbench.space import regnet
 from nasbench.space.architecture import Scalar
 from nasbench.space.choice import Choice, Steps
-from nasbench.space.kinds import COUNT, COUNT_OR_NONE, FACTOR, KINDS, SHARE, Kind, Rule
-from nasbench.space.space import NamedArchitecture, SearchSpace, Skeleton, decode_choices
+from nasbench.space.kinds import KINDS
+from nasbench.space.kinds.rules import COUNT, COUNT_OR_NONE, FACTOR, SHARE, Kind, Rule
+from nasbench.space.space import NamedArchitecture, PublishedLatency, SearchSpace, Skeleton, decode_choices
 from nasbench.space.stack import Row, Slot, Stack, at_layer, slot_values
 
 _SCHEMA = 1
@@ -26,7 +27,7 @@ _STACK = ("width", "shared", "stem", "stages", "head")
 _REGNET = ("stem", "rule")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _ROW = ("block", "repeat", "out", "stride", "scale")
-_PUBLISHED = ("params", "macs", "top1", "source")
+_PUBLISHED = ("params", "macs", "top1", "source", "latencies")
 _MAX_REPEAT = 64
 _STRIDE = Rule("a whole number from 1 to 8", lambda value: COUNT.test(value) and value <= 8)
 _REPEAT = Rule(f"a whole number from 0 to {_MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= _MAX_REPEAT)
@@ -218,7 +219,9 @@ def _check_out(node: Node, kinds: list[Kind], out: Slot | None) -> None:
     if takers and out is None:
         raise node.error(f"lacks the key 'out', the output channels of {takers[0]}")
     if out is not None and not takers:
-        words = "the number of classes" if kinds[0].out == "classes" else "those of its input"
+        words = {"classes": "the number of classes", "same": "those of its input"}.get(
+            str(kinds[0].out), "computed from its options"
+        )
         raise node.entries()["out"].error(f"is given, but the output channels of {kinds[0].name} are {words}")
 
 
@@ -351,7 +354,7 @@ def _read_architectures(space: str, root: Node, skeleton: Skeleton) -> Iterator[
             decode_choices(own, choices or {})
         except DefinitionError as error:
             raise node.error(f"is not possible: {error}") from None
-        yield NamedArchitecture(name, own, choices, published)
+        yield NamedArchitecture(name, own, choices, published, tuple(_read_latencies(entries.get("published"))))
 
 
 def _read_choices(node: Node, skeleton: Skeleton) -> dict[str, Scalar]:
@@ -394,6 +397,13 @@ def _read_table(space: str, root: Node, node: Node) -> Skeleton:
         names = ", ".join(choice.name for choice in skeleton.choices)
         raise node.error(f"leaves the choices {names}; an architecture leaves none")
     return skeleton
+
+
+def _read_latencies(node: Node | None) -> Iterator[PublishedLatency]:
+    for item in node.entries()["latencies"].items() if node and "latencies" in node.entries() else []:
+        entries = item.mapping(("ms", "device"), ("batch",))
+        batch = entries["batch"].integer(1, 1_000_000) if "batch" in entries else 1
+        yield PublishedLatency(entries["ms"].number(1e-6, 1e9) / 1e3, entries["device"].text(), batch)
 
 
 def _read_published(node: Node) -> dict[str, float | str]:

@@ -14,7 +14,7 @@ from itertools import product
 
 from nasbench.errors import DefinitionError
 from nasbench.space.architecture import Scalar
-from nasbench.space.kinds import NB201_OPERATIONS
+from nasbench.space.kinds.nasbench201 import NB201_OPERATIONS
 
 EDGES = tuple((start, end) for end in range(1, 4) for start in range(end))
 """The edges of a cell as (from node, to node), in the order of the benchmark's string."""

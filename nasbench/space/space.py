@@ -40,17 +40,28 @@ class Skeleton(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedLatency:
+    """A latency as a paper states it: on its own device, for a batch of so many images."""
+
+    latency_s: float
+    device: str
+    batch: int
+
+
 @dataclass(frozen=True)
 class NamedArchitecture:
     """A published architecture. `choices` is None for one that stands beside the space, with a table of its own.
 
-    `published` holds what its paper reports: params, macs, top1 (percent), source.
+    `published` holds what its paper reports: params, macs, top1 (percent), source; `published_latencies` are from there
+    too.
     """
 
     name: str
     skeleton: Skeleton
     choices: Mapping[str, Scalar] | None
     published: Mapping[str, float | str]
+    published_latencies: tuple[PublishedLatency, ...] = ()
 
     @property
     def architecture(self) -> Architecture:

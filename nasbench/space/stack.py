@@ -11,7 +11,8 @@ from typing import Any
 
 from nasbench.space.architecture import Architecture, Block, Scalar
 from nasbench.space.choice import Choice, Pick
-from nasbench.space.kinds import KINDS, Kind, make_block
+from nasbench.space.kinds import KINDS, make_block
+from nasbench.space.kinds.rules import Kind
 
 Slot = Scalar | Choice | tuple[Choice, ...]
 """What a definition says at one place: a fixed value, one choice, or a choice for every repeat."""
@@ -132,14 +133,19 @@ class Stack:
                 if kind.name == "identity":
                     continue
                 given = {name: value(slot) for name, slot in row.slots(kind, layer)}
-                out = self._out_channels(row, kind, channels, given.pop("out", None), width)
-                blocks.append(make_block(kind.name, channels, out, given.pop("stride", 1), given, row.where))
+                out, stride = given.pop("out", None), given.pop("stride", 1)
+                out = self._out_channels(row, kind, channels, out, width, given)
+                blocks.append(make_block(kind.name, channels, out, stride, given, row.where))
                 channels = out
         return Architecture((self.channels, size, size), self.classes, tuple(blocks), self.space)
 
-    def _out_channels(self, row: Row, kind: Kind, channels: int, out: Any, width: float) -> int:
+    def _out_channels(
+        self, row: Row, kind: Kind, channels: int, out: Any, width: float, options: Mapping[str, Any]
+    ) -> int:
         if kind.out == "classes":
             return self.classes
+        if callable(kind.out):
+            return _compute(kind, channels, options, row.where)
         return channels if kind.out == "same" else row.channels(out, width)
 
     def encode(self, architecture: Architecture) -> dict[str, Scalar] | None:
@@ -158,6 +164,16 @@ class Stack:
     def size_of_space(self) -> int:
         """Count the different ways to choose, counting only choices that have an effect."""
         return _count(self)
+
+
+def _compute(kind: Kind, channels: int, options: Mapping[str, Any], where: str) -> int:
+    """Ask a kind for its output channels; values that break its rules are for `make_block` to name."""
+    assert callable(kind.out)
+    try:
+        return kind.out(channels, kind.values(options))
+    except (ArithmeticError, TypeError, ValueError):
+        make_block(kind.name, channels, channels, 1, options, where)
+        raise
 
 
 def _branch(chosen: Chosen, slot: Scalar | Choice) -> Iterator[tuple[Scalar, Chosen]]:

@@ -31,13 +31,13 @@ def _import_torchvision():
 
 @pytest.fixture(scope="session")
 def timm_model():
-    """Give a function that makes a model of timm on the meta device."""
+    """Give a function that makes a model of timm, on the meta device unless told otherwise."""
     _import_torchvision()
     import timm
 
-    def make(name):
-        with torch.device("meta"):
-            return timm.create_model(name).eval()
+    def make(name, device="meta", **options):
+        with torch.device(device):
+            return timm.create_model(name, **options).eval()
 
     return make
 

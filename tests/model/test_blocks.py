@@ -4,14 +4,25 @@ import inspect
 
 import pytest
 import torch
-from block_rows import CELLS, ROWS, cell_options, name_of
+from block_rows import CELLS, ROWS, cell_options, input_of, name_of, shape_of
 from torch import nn
 
 from nasbench.errors import BuildError, ShapeError
 from nasbench.model.blocks import BLOCKS
 from nasbench.model.blocks.layers import make_activation, make_gate
 from nasbench.model.trace import make_module, trace_row
-from nasbench.space.kinds import ACTIVATION, GATE, KINDS, NB201_OPERATION, make_block
+from nasbench.space.kinds import KINDS, make_block
+from nasbench.space.kinds.nasbench201 import NB201_OPERATION
+from nasbench.space.kinds.rules import ACTIVATION, GATE
+
+
+def streams_of(flow):
+    return (flow,) if isinstance(flow, torch.Tensor) else flow
+
+
+def shapes_of(flow):
+    shapes = tuple(tuple(stream.shape[1:]) for stream in streams_of(flow))
+    return shapes if len(shapes) > 1 else shapes[0]
 
 
 def test_every_kind_has_a_class_and_every_class_a_kind():
@@ -22,8 +33,9 @@ def test_every_kind_has_a_class_and_every_class_a_kind():
 def test_the_options_of_a_class_are_those_of_its_kind_and_have_no_second_default(name):
     signature = inspect.signature(BLOCKS.find(name).__init__)
     options = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    sized = {"shape"} if KINDS[name].sized else set()
 
-    assert {option.name for option in options} == {option.name for option in KINDS[name].options}
+    assert {option.name for option in options} == {option.name for option in KINDS[name].options} | sized
     assert all(option.default is inspect.Parameter.empty for option in options)
 
 
@@ -50,21 +62,20 @@ def test_every_word_that_an_option_allows_is_understood():
 
 @pytest.mark.parametrize("block", ROWS, ids=name_of)
 def test_a_real_forward_has_the_shape_that_the_trace_says(block):
-    images = torch.randn(2, block.in_channels, 12, 12)
+    shape = shape_of(block)
 
-    output = make_module(block)(images)
+    output = make_module(block, shape)(input_of(block))
 
-    assert tuple(output.shape[1:]) == trace_row(block, (block.in_channels, 12, 12)).output_shape
+    assert shapes_of(output) == trace_row(block, shape).output_shape
 
 
 @pytest.mark.parametrize("block", ROWS, ids=name_of)
 def test_a_block_does_not_change_its_input(block):
-    images = torch.randn(2, block.in_channels, 12, 12)
-    before = images.clone()
+    flow = input_of(block)
 
-    make_module(block)(images)
+    make_module(block, shape_of(block))(flow)
 
-    assert torch.equal(images, before)
+    assert all(torch.equal(*pair) for pair in zip(streams_of(flow), streams_of(input_of(block)), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +90,12 @@ def test_a_block_does_not_change_its_input(block):
     ids=name_of,
 )
 def test_gradients_reach_every_parameter(block):
-    module = make_module(block)
+    module = make_module(block, shape_of(block))
+    flow = input_of(block)
+    for stream in streams_of(flow):
+        stream.requires_grad_()
 
-    module(torch.randn(2, block.in_channels, 12, 12, requires_grad=True)).square().sum().backward()
+    sum(stream.square().sum() for stream in streams_of(module(flow))).backward()
 
     assert not [name for name, parameter in module.named_parameters() if parameter.grad is None]
 

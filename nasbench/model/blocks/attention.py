@@ -1,0 +1,47 @@
+"""What attention blocks share: images as tokens and back, attention itself, and self-attention over tokens."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nasbench.errors import BuildError
+
+
+def to_tokens(images: Tensor) -> Tensor:
+    """Turn (N, C, H, W) into (N, H * W, C)."""
+    return images.flatten(2).transpose(1, 2)
+
+
+def to_images(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Turn (N, H * W, C) into (N, C, H, W)."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Give softmax(Q K^T / sqrt(d) + bias) V for (..., L, d) and (..., S, d).
+
+    Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, equation 1.
+    """
+    return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over tokens; (N, L, C) -> (N, L, C).
+
+    Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, section 3.2.2.
+    """
+
+    def __init__(self, channels: int, heads: int, *, qkv_bias: bool = True) -> None:
+        super().__init__()
+        if channels % heads:
+            raise BuildError(f"{heads} heads do not divide {channels} channels evenly")
+        self.heads = heads
+        self.qkv = nn.Linear(channels, 3 * channels, bias=qkv_bias)
+        self.project = nn.Linear(channels, channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Let every token attend to all."""
+        queries, keys, values = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed: Tensor = self.project(attend(queries, keys, values).transpose(1, 2).flatten(2))
+        return mixed

@@ -1,0 +1,1 @@
+"""ConvNeXt, InceptionNeXt and ConvFirst."""

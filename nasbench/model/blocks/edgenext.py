@@ -1,0 +1,1 @@
+"""Split depthwise transposed attention: EdgeNeXt."""

@@ -1,0 +1,1 @@
+"""Pooling and attention blocks: EfficientFormer."""

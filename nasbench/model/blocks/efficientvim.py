@@ -1,0 +1,1 @@
+"""State-space duality with hidden-state mixing: EfficientViM."""

@@ -1,0 +1,1 @@
+"""Atrous selective scan: EfficientVMamba."""

@@ -1,0 +1,1 @@
+"""Inverted residual mobile blocks: EMO and EMOv2."""

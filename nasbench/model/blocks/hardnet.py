@@ -1,0 +1,1 @@
+"""Harmonic dense blocks: HarDNet."""

@@ -1,0 +1,1 @@
+"""Gated CNN blocks: MambaOut."""

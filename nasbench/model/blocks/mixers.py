@@ -1,0 +1,1 @@
+"""Token mixers for any space: pooling, attention, linear attention, retention, state space."""

@@ -1,0 +1,1 @@
+"""A convolutional and a token stream with bridges: Mobile-Former."""

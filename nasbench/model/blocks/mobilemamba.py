@@ -1,0 +1,1 @@
+"""Multi-receptive-field feature interaction: MobileMamba."""

@@ -1,0 +1,1 @@
+"""Universal inverted bottlenecks and mobile attention: MobileNetV4."""

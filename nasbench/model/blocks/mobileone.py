@@ -1,0 +1,1 @@
+"""Over-parameterized blocks that become one convolution: MobileOne."""

@@ -1,0 +1,1 @@
+"""The star operation: StarNet."""

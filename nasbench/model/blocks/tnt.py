@@ -1,0 +1,1 @@
+"""Transformer in transformer: TNT."""

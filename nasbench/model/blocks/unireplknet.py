@@ -1,0 +1,1 @@
+"""Large kernels with dilated branches: UniRepLKNet."""

@@ -1,0 +1,1 @@
+"""Plain and gated self-attention over patches: ViT, DeiT, ConViT."""

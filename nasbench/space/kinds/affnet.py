@@ -1,0 +1,7 @@
+"""Adaptive frequency filters: AFFNet."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

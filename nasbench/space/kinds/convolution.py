@@ -1,0 +1,23 @@
+"""Single layers as rows."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import COUNT, FLAG, KERNEL, RELU, Option, make_kind
+
+KINDS = (
+    make_kind(
+        "conv",
+        "convolution, batch norm, activation",
+        "Ioffe and Szegedy 2015, arXiv:1502.03167",
+        KERNEL,
+        RELU,
+        Option("bias", FLAG, False),
+        Option("norm", FLAG, True),
+        Option("groups", COUNT, 1),
+    ),
+    make_kind("max_pool", "max pooling", "He et al. 2016, arXiv:1512.03385, table 1", KERNEL, out="same"),
+    make_kind(
+        "norm_act", "batch norm, activation", "He et al. 2016, arXiv:1603.05027", RELU, out="same", strided=False
+    ),
+    make_kind("identity", "nothing: the row vanishes from the network", "-", out="same", strided=False),
+)

@@ -1,0 +1,7 @@
+"""Dense blocks and transitions: DenseNet."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

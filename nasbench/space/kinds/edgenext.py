@@ -1,0 +1,7 @@
+"""Split depthwise transposed attention: EdgeNeXt."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""State-space duality with hidden-state mixing: EfficientViM."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

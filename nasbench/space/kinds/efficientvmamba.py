@@ -1,0 +1,7 @@
+"""Atrous selective scan: EfficientVMamba."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

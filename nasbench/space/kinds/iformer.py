@@ -1,0 +1,7 @@
+"""Single-head modulation attention: iFormer."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

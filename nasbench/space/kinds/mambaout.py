@@ -1,0 +1,7 @@
+"""Gated CNN blocks: MambaOut."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""Multi-receptive-field feature interaction: MobileMamba."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

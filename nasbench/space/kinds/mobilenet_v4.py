@@ -1,0 +1,7 @@
+"""Universal inverted bottlenecks and mobile attention: MobileNetV4."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""Multi-order gated aggregation: MogaNet."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""The blocks of RepViT."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""Transformer in transformer: TNT."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""Large kernels with dilated branches: UniRepLKNet."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""Large-kernel attention: VAN."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,7 @@
+"""One-shot aggregation: VoVNet."""
+
+from __future__ import annotations
+
+from nasbench.space.kinds.rules import Kind
+
+KINDS: tuple[Kind, ...] = ()

@@ -1,0 +1,79 @@
+"""Every published architecture of every space: its figures, and that all its forms compute the same.
+
+The smallest of each space is looked at by default, the others by `make test-points`. Exact counts are in `families/`.
+"""
+
+import pytest
+import torch
+from forms import randomize_norms, relative_difference
+
+from nasbench.model.build import build
+from nasbench.model.cost import count
+from nasbench.model.deploy import deploy
+from nasbench.model.export import to_onnx
+from nasbench.space.load import find_architecture, list_spaces, load_space
+
+SPACES = [load_space(path) for path in list_spaces().values()]
+SMALLEST = [
+    min(space.architectures, key=lambda named: count(named.architecture).macs).name
+    for space in SPACES
+    if space.architectures
+]
+OTHERS = [named.name for space in SPACES for named in space.architectures if named.name not in SMALLEST]
+POINTS = [*SMALLEST, *(pytest.param(name, marks=pytest.mark.points) for name in OTHERS)]
+EXPORTED = [
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SMALLEST),
+    *(pytest.param(name, marks=pytest.mark.points) for name in OTHERS),
+]
+
+ROUNDED = 0.03
+"""How far a published figure may lie from the counted one: papers round, and count norms or biases or neither."""
+
+PARAMS_DIFFER = {
+    "mobilenet_v1_0.25": 0.065,  # published with one digit
+    "mobilenet_v2_1.0": 0.035,  # 3.4 M in the paper, 3.5 M in everybody's implementation
+}
+MACS_DIFFER = {}
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_published_figures_are_near_what_is_counted(space):
+    for named in space.architectures:
+        cost = count(named.architecture)
+        for key, counted, differ in (("params", cost.params, PARAMS_DIFFER), ("macs", cost.macs, MACS_DIFFER)):
+            if key in named.published:
+                near = pytest.approx(named.published[key], rel=differ.get(named.name, ROUNDED))
+                assert counted == near, f"{key} of {named.name}"
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_inference_form_gives_the_logits_of_the_training_form(name):
+    architecture = find_architecture(name)[1].architecture
+    network = build(architecture, seed=4)
+    randomize_norms(network)
+    images = torch.randn(1, *architecture.input_shape, generator=torch.Generator().manual_seed(1))
+
+    with torch.no_grad():
+        expected = network.eval()(images)
+        actual = deploy(network)(images)
+
+    assert expected.shape == (1, architecture.classes)
+    assert expected.isfinite().all() and expected.abs().max() > 0
+    assert relative_difference(actual, expected) < 1e-3
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_onnxruntime_gives_the_logits_of_torch(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
+    architecture = find_architecture(name)[1].architecture
+    network = build(architecture, seed=4)
+    randomize_norms(network)
+    network = deploy(network)
+    images = torch.randn(1, *architecture.input_shape, generator=torch.Generator().manual_seed(1))
+
+    to_onnx(network, tmp_path / "network.onnx", architecture.input_shape)
+    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+
+    assert relative_difference(torch.from_numpy(logits), network(images)) < 1e-3
