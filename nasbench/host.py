@@ -173,9 +173,11 @@ def physical_cores(root: Path = ROOT, available: Iterable[int] | None = None) ->
 def choose_cores(count: int, root: Path = ROOT, available: Iterable[int] | None = None) -> list[Core]:
     """Choose whole cores to measure on: of one NUMA node, and without core 0, which serves interrupts, if others do.
 
-    Gives fewer than `count` when there are not as many.
+    Gives fewer than `count` when there are not as many. Where no /sys tells which logical cores are one, as in some
+    containers, each counts as a core of its own.
     """
-    cores = physical_cores(root, available_cpus() if available is None else available)
+    usable = available_cpus() if available is None else tuple(available)
+    cores = physical_cores(root, usable) or [Core(cpu, (cpu,), 0) for cpu in usable if not _tells_cores(root)]
     by_node: dict[int, list[Core]] = {}
     for core in cores:
         by_node.setdefault(core.node, []).append(core)
@@ -190,6 +192,10 @@ def choose_cores(count: int, root: Path = ROOT, available: Iterable[int] | None 
     if len(best) < count:  # no node is large enough
         best = sorted(cores, key=lambda core: (0 in core.siblings, core.cpu))[:count]
     return sorted(best, key=lambda core: core.cpu)
+
+
+def _tells_cores(root: Path) -> bool:
+    return any((root / "sys/devices/system/cpu").glob("cpu[0-9]*"))
 
 
 def parse_cpu_list(text: str) -> list[int]:

@@ -304,3 +304,8 @@ def test_cores_that_are_all_alike_are_big_and_little(tmp_path):
         (tmp_path / f"sys/devices/system/cpu/cpu{cpu}").mkdir(parents=True)
 
     assert find_cores("big", tmp_path) == find_cores("little", tmp_path) == [0, 1, 2]
+
+
+def test_without_sys_each_core_that_may_be_used_counts_as_one_of_its_own(tmp_path):
+    assert [core.cpu for core in choose_cores(1, tmp_path, (0, 1))] == [1]
+    assert [core.siblings for core in choose_cores(3, tmp_path, (0, 1))] == [(0,), (1,)]
