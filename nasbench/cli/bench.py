@@ -38,6 +38,10 @@ def bench(
             help="Published name, file.yaml, file.onnx, package.module:factory, or RUN#TRIAL of a stored run.",
         ),
     ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[,NAME...]", help="Measure all published architectures of these search spaces too."),
+    ] = None,
     space: Annotated[str | None, typer.Option(help="Measure sampled architectures of this search space too.")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, max=10_000, help=f"How many of --space.  [default: {_SAMPLE}]")
@@ -98,6 +102,7 @@ def bench(
 
     asked = _Asked(
         texts=tuple(networks or ()),
+        families=tuple(filter(None, family.split(","))) if family else (),
         space=space,
         sample=sample,
         seed=seed,
@@ -127,6 +132,7 @@ class _Asked:
     """What was asked for, as far as it decides which rows there are."""
 
     texts: tuple[str, ...]
+    families: tuple[str, ...]
     space: str | None
     sample: int | None
     seed: int
@@ -163,15 +169,16 @@ def _read_counts(option: str, text: str) -> tuple[int, ...]:
 
 
 def _find_networks(asked: _Asked) -> list[tuple[str, Architecture]]:
-    from nasbench.measure.networks import find_network, read_image_shape, sample_networks
+    from nasbench.measure.networks import family_networks, find_network, read_image_shape, sample_networks
     from nasbench.space.load import load_space
 
-    if not asked.texts and asked.space is None:
+    if not asked.texts and not asked.families and asked.space is None:
         raise DefinitionError("which networks? For example: nasbench bench resnet_18. See nasbench ls architectures")
     if asked.sample is not None and asked.space is None:
         raise DefinitionError("--sample draws from a search space; say which with --space")
     image = read_image_shape(asked.input_shape, asked.texts) if asked.input_shape else None
     found = [(text, *find_network(text, image)) for text in asked.texts]
+    found += [(name, name, architecture) for name, architecture in family_networks(asked.families)]
     if asked.space is not None:
         sampled = sample_networks(load_space(asked.space), asked.sample or _SAMPLE, asked.seed)
         found += [(name, name, architecture) for name, architecture in sampled]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from nasbench.cli.tables import print_rows
-from nasbench.errors import NasbenchError
+from nasbench.errors import DefinitionError, NasbenchError
 from nasbench.registry import unknown_name
 
 _Listing = tuple[Mapping[str, Callable[[Any], str]], Sequence[tuple[Any, ...]]]
@@ -41,12 +41,13 @@ def _spaces() -> _Listing:
     return {"space": str, "architectures": str, "about": str}, list(_readable(list_spaces().values(), read))
 
 
-def _architectures() -> _Listing:
-    from nasbench.space.load import list_spaces, load_space
+def _architectures(family: str | None = None) -> _Listing:
+    from nasbench.space.load import find_space, list_spaces, load_space
     from nasbench.units import format_count
 
     rows = []
-    for space in _readable(list_spaces().values(), load_space):
+    paths = list_spaces().values() if family is None else [find_space(name).path for name in family.split(",")]
+    for space in _readable(paths, load_space):
         for named in space.architectures:
             figures = (named.published.get(key) for key in ("params", "macs", "top1", "source"))
             rows.append((named.name, space.name, *figures))
@@ -149,12 +150,17 @@ _LISTINGS: dict[str, Callable[[], _Listing]] = {
 
 def ls(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=" | ".join(_LISTINGS))],
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME[,NAME...]", help="Of the architectures, only those of these spaces.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """List what can be named: search spaces, devices, runtimes, architectures, blocks, samplers, data sets or runs."""
     if what not in _LISTINGS:
         raise unknown_name("list", what, _LISTINGS)
-    columns, rows = _LISTINGS[what]()
+    if family is not None and what != "architectures":
+        raise DefinitionError("--family has an effect on `nasbench ls architectures` alone")
+    columns, rows = _LISTINGS[what]() if family is None else _architectures(family)
     if not json_output:
         shows = columns.values()
         rows = [

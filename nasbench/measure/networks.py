@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nasbench.errors import DefinitionError, UnknownNameError
 from nasbench.model.foreign import is_foreign
 from nasbench.space.architecture import Architecture
-from nasbench.space.load import find_architecture
+from nasbench.space.load import find_architecture, load_space
 from nasbench.space.space import SearchSpace
 from nasbench.store.database import DATABASE
 from nasbench.store.log import RunLog
@@ -100,6 +100,22 @@ def sample_networks(space: SearchSpace, count: int, seed: int) -> list[tuple[str
             "ask for fewer with --sample"
         )
     return [(f"{space.name}/{digest[:8]}", architecture) for digest, architecture in found.items()]
+
+
+def family_networks(names: Sequence[str]) -> list[tuple[str, Architecture]]:
+    """Give every published architecture of families, which are named as their search spaces.
+
+    Raises:
+        UnknownNameError: there is no such family.
+        DefinitionError: a definition is wrong, or a family has no published architecture.
+    """
+    found: list[tuple[str, Architecture]] = []
+    for name in names:
+        space = load_space(name)
+        if not space.architectures:
+            raise DefinitionError(f"the family {space.name} has no published architectures; sample it with --space")
+        found += [(named.name, named.architecture) for named in space.architectures]
+    return found
 
 
 def published_top1(name: str) -> float | None:

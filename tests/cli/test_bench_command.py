@@ -70,6 +70,18 @@ def test_every_network_device_batch_and_thread_count_is_a_row(bench):
     assert len(bench.devices) == 3 * 2
 
 
+def test_a_family_is_all_its_published_architectures(bench):
+    code, out, err = bench("--family", "shufflenet_v2", "--level", "screen")
+
+    assert code == 0, err
+    assert [size for size in ("0.5", "1.0", "1.5", "2.0") if lines_of(out, f"shufflenet_v2_{size}")] == [
+        "0.5",
+        "1.0",
+        "1.5",
+        "2.0",
+    ]
+
+
 def test_what_all_rows_share_stands_above_and_empty_columns_are_left_out(bench):
     _, out, _ = bench(*TINY, *QUICK)
 

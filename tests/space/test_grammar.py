@@ -285,3 +285,44 @@ def test_groups_have_no_effect_beside_a_group_width_and_change_no_digest():
     assert plain.digest == loud.digest
     with pytest.raises(DefinitionError, match="no effect"):
         space(start + rows % ", groups: [1, 2]")
+
+
+PUBLISHED = (
+    SMALL
+    + """\
+architectures:
+  small_paper:
+    table:
+      input: {channels: 3, size: 32}
+      stem: {block: conv, out: 16}
+      stages: [{block: conv, out: 16}]
+      head: {block: pool_linear}
+    published: {top1: 70, source: "table 1", latencies: LATENCIES}
+"""
+)
+
+
+def test_a_published_latency_keeps_the_device_and_the_batch_that_its_paper_states():
+    (named,) = space(
+        PUBLISHED.replace("LATENCIES", "[{ms: 1.5, device: iPhone 12}, {ms: 20, device: A100, batch: 128}]")
+    ).architectures
+
+    assert [(one.latency_s, one.device, one.batch) for one in named.published_latencies] == [
+        (0.0015, "iPhone 12", 1),
+        (0.02, "A100", 128),
+    ]
+    assert "latencies" not in named.published
+
+
+@pytest.mark.parametrize(
+    ("latencies", "message"),
+    [
+        ("[{ms: 1.5}]", "lacks the key 'device'"),
+        ("[{ms: fast, device: x}]", "a number from 1e-06 to 1e"),
+        ("[{ms: 1, device: x, batch: 0}]", "a whole number from 1"),
+        ("[{ms: 1, device: x, size: 3}]", "unknown key 'size'"),
+    ],
+)
+def test_a_wrong_published_latency_is_refused(latencies, message):
+    with pytest.raises(DefinitionError, match=message):
+        space(PUBLISHED.replace("LATENCIES", latencies))
