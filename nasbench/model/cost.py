@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from nasbench.model.deploy import fold
 from nasbench.model.trace import Shape, make_meta_module, trace_rows
 from nasbench.records import Cost
@@ -52,6 +54,7 @@ def _count_weights(block: Block, shape: Shape | None) -> tuple[int, int]:
     """Give the parameters of a row, and the bytes of parameters and buffers of its deployed form in fp32."""
     module = make_meta_module(block, shape)
     params = sum(parameter.numel() for parameter in module.parameters())
-    deployed = fold(module)
+    with torch.no_grad():
+        deployed = fold(module)
     tensors = [*deployed.parameters(), *deployed.buffers()]
     return params, sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -89,7 +89,8 @@ def _scale(convolution: nn.Conv2d, scale: LayerScale) -> nn.Conv2d:
 def _absorb(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:
     """Give the linear layer that does what a batch norm of vectors and a linear layer behind it do."""
     assert norm.running_mean is not None and norm.running_var is not None
-    absorbed = nn.Linear(linear.in_features, linear.out_features, device=linear.weight.device)
+    like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
+    absorbed = nn.Linear(linear.in_features, linear.out_features, **like)  # type: ignore[arg-type]
     if not linear.weight.is_meta:
         gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         absorbed.weight.copy_(linear.weight * gain)

@@ -22,5 +22,21 @@ def randomize_norms(network, seed=0):
             nn.init.normal_(module.bias, 0, 0.3, generator=generator)
 
 
+def settle_norms(network, image_shape, seed=3):
+    """Give batch norms random scales, and the statistics of what flows through, so that no layer's output explodes."""
+    randomize_norms(network, seed)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(
+            torch.randn(2, *image_shape, generator=torch.Generator().manual_seed(seed)).to(type_of(network))
+        )
+
+
+def type_of(network):
+    return next(network.parameters()).dtype
+
+
 def relative_difference(ours, reference):
     return float((ours - reference).abs().max() / reference.abs().max().clamp(min=1))

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act
+from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_activation
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.space.stack import make_divisible
 
 
 @BLOCKS.register("dw_separable")
 class DepthwiseSeparable(nn.Sequential):
-    """Depthwise kxk, pointwise 1x1, each with batch norm and activation; no shortcut.
+    """Depthwise kxk, optional squeeze-and-excitation, pointwise 1x1; batch norm and activation; no shortcut.
 
-    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Squeezed channels are rounded to multiples of
+    `se_divisor`.
 
-    Source: Howard et al., MobileNets, 2017, arXiv:1704.04861, figure 3 right.
-    Differs: kernel and activation are chosen by the space.
+    Source: Howard et al., MobileNets, 2017, arXiv:1704.04861, figure 3 right; squeeze-and-excitation between the two:
+    Cui et al., PP-LCNet, 2021, arXiv:2109.15099, figure 2.
+    Differs: kernel, activation and gate are chosen by the space.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int, act: str) -> None:
-        super().__init__(
-            conv_norm_act(in_channels, in_channels, kernel, stride=stride, groups=in_channels, act=act),
-            conv_norm_act(in_channels, out_channels, 1, act=act),
-        )
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        kernel: int,
+        act: str,
+        se: float,
+        se_gate: str,
+        se_divisor: int,
+    ) -> None:
+        layers: list[nn.Module] = [
+            conv_norm_act(in_channels, in_channels, kernel, stride=stride, groups=in_channels, act=act)
+        ]
+        if se > 0:
+            layers.append(SqueezeExcite(in_channels, make_divisible(in_channels * se, se_divisor), se_gate))
+        layers.append(conv_norm_act(in_channels, out_channels, 1, act=act))
+        super().__init__(*layers)
 
 
 @BLOCKS.register("mbconv")
@@ -31,11 +47,13 @@ class MBConv(nn.Module):
     """Inverted residual: 1x1 expand, depthwise kxk, squeeze-and-excitation, linear 1x1 project.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. An
-    expansion of 1 leaves the first convolution out. Hidden and squeezed channels are rounded to multiples of 8.
+    expansion of 1 leaves the first convolution out. Hidden channels are rounded to multiples of 8. The squeezed ones
+    are the share `se` of the hidden channels or of the input's, as `se_of` says, in multiples of `se_divisor`.
 
     Source: Sandler et al., MobileNetV2, 2018, arXiv:1801.04381, table 1 and figure 4d; squeeze-and-excitation on the
-    expanded channels: Howard et al., Searching for MobileNetV3, 2019, arXiv:1905.02244, figure 4 and section 5.3.
-    Differs: activation and gate are chosen by the space.
+    expanded channels: Howard et al., Searching for MobileNetV3, 2019, arXiv:1905.02244, figure 4 and section 5.3; a
+    share of the input's: Tan and Le, EfficientNet, 2019, arXiv:1905.11946, in the authors' own models.
+    Differs: activations and gate are chosen by the space.
     """
 
     def __init__(
@@ -49,6 +67,9 @@ class MBConv(nn.Module):
         act: str,
         se: float,
         se_gate: str,
+        se_of: str,
+        se_divisor: int,
+        se_act: str,
     ) -> None:
         super().__init__()
         hidden = in_channels if expand == 1 else make_divisible(in_channels * expand)
@@ -57,9 +78,39 @@ class MBConv(nn.Module):
             layers.append(conv_norm_act(in_channels, hidden, 1, act=act))
         layers.append(conv_norm_act(hidden, hidden, kernel, stride=stride, groups=hidden, act=act))
         if se > 0:
-            layers.append(SqueezeExcite(hidden, make_divisible(hidden * se), se_gate))
+            squeezed = make_divisible((hidden if se_of == "hidden" else in_channels) * se, se_divisor)
+            excite = SqueezeExcite(hidden, squeezed, se_gate)
+            excite.add_module("act", make_activation(se_act))
+            layers.append(excite)
         layers.append(conv_norm_act(hidden, out_channels, 1))
         self.branch = nn.Sequential(*layers)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the branch, and add the input when the shapes agree."""
+        output: Tensor = self.branch(images)
+        return images + output if self.residual else output
+
+
+@BLOCKS.register("fused_mbconv")
+class FusedMBConv(nn.Module):
+    """Inverted residual with one kxk convolution in place of expansion and depthwise convolution, linear 1x1 project.
+
+    (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. An
+    expansion of 1 leaves the projection out. Hidden channels are rounded to multiples of 8.
+
+    Source: Tan and Le, EfficientNetV2, 2021, arXiv:2104.00298, figure 2; an expansion of 1 as in the authors' models.
+    Differs: no squeeze-and-excitation; the activation is chosen by the space.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, *, kernel: int, expand: float, act: str
+    ) -> None:
+        super().__init__()
+        hidden = out_channels if expand == 1 else make_divisible(in_channels * expand)
+        self.branch = nn.Sequential(conv_norm_act(in_channels, hidden, kernel, stride=stride, act=act))
+        if expand != 1:
+            self.branch.append(conv_norm_act(hidden, out_channels, 1))
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, images: Tensor) -> Tensor:

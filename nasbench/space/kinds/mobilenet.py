@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from nasbench.space.kinds.rules import FACTOR, GATE, KERNEL, RELU, SE, Option, make_kind
+from nasbench.space.kinds.rules import COUNT, FACTOR, GATE, KERNEL, RELU, SE, Option, make_kind, one_of
+
+SE_GATE = Option("se_gate", GATE, "hard_sigmoid", needs="se")
+SE_DIVISOR = Option("se_divisor", COUNT, 8, needs="se")
 
 KINDS = (
     make_kind(
         "dw_separable",
-        "depthwise convolution, then pointwise",
-        "Howard et al. 2017, arXiv:1704.04861, figure 3",
+        "depthwise convolution, squeeze-excite, pointwise",
+        "Howard et al. 2017, arXiv:1704.04861, figure 3; Cui et al. 2021, arXiv:2109.15099, figure 2",
         KERNEL,
         RELU,
+        SE,
+        SE_GATE,
+        SE_DIVISOR,
     ),
     make_kind(
         "mbconv",
@@ -20,6 +26,17 @@ KINDS = (
         Option("expand", FACTOR, 6),
         RELU,
         SE,
-        Option("se_gate", GATE, "hard_sigmoid", needs="se"),
+        SE_GATE,
+        Option("se_of", one_of("hidden", "input"), "hidden", needs="se"),
+        SE_DIVISOR,
+        Option("se_act", one_of("relu", "relu6", "hswish", "silu", "gelu"), "relu", needs="se"),
+    ),
+    make_kind(
+        "fused_mbconv",
+        "inverted residual whose expansion is a full kxk convolution",
+        "Tan and Le 2021, arXiv:2104.00298, figure 2",
+        KERNEL,
+        Option("expand", FACTOR, 4),
+        RELU,
     ),
 )

@@ -1,1 +1,17 @@
-ROWS = ()
+ROWS = (
+    ("patchify", 3, 16, 4, {}),
+    ("patchify", 8, 16, 2, {"norm": "batch"}),
+    ("patchify", 8, 16, 1, {"norm": "none"}),
+    ("convnext", 16, 16, 1, {}),
+    ("convnext", 16, 16, 1, {"grn": True, "kernel": 5}),
+    ("convnext", 16, 24, 2, {"expand": 2, "act": "silu"}),
+    ("metanext", 16, 16, 1, {}),
+    ("metanext", 16, 24, 2, {"share": 0.25, "band": 5, "expand": 3}),
+    ("metanext", 16, 24, 1, {"mixer": "7x7", "act": "relu"}),
+    ("metanext", 16, 16, 1, {"mixer": "3x3"}),
+    ("metanext", 16, 16, 1, {"mixer": "5x5"}),
+    ("convfirst", 16, 16, 1, {}),
+    ("convfirst", 16, 24, 2, {"kernel": 5, "group_width": 4, "expand": 3, "act": "relu"}),
+    ("metanext_head", 16, 10, 1, {}),
+    ("metanext_head", 16, 10, 1, {"expand": 2, "act": "relu"}),
+)
