@@ -136,14 +136,18 @@ def read_definition(path: Path) -> Node:
     Raises:
         DefinitionError: it is absent, too large, no YAML, or uses what definitions may not.
     """
+    return parse_definition(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read the text of one YAML file; raises DefinitionError when it is absent, too large or no text."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise DefinitionError(f"{path}: the file is larger than {_MAX_BYTES:,} bytes; definitions are short")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise DefinitionError(f"{path}: cannot be read: {reason}") from error
-    return parse_definition(text, str(path))
 
 
 def parse_definition(text: str, path: str) -> Node:

@@ -11,7 +11,7 @@ from nasbench.cli.tables import print_rows
 
 def check(
     definition: Annotated[str, typer.Argument(help="A search space's .yaml file, or the name of one.")],
-    sample: Annotated[int, typer.Option(min=1, max=100_000, help="Architectures to sample.")] = 200,
+    sample: Annotated[int, typer.Option(min=1, max=100_000, help="Architectures to sample.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:

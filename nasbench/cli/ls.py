@@ -166,4 +166,5 @@ def ls(
         rows = [
             tuple("-" if value is None else show(value) for show, value in zip(shows, row, strict=True)) for row in rows
         ]
-    print_rows(what, tuple(columns), rows, json_output)
+    keys = 1 if what == "architectures" else None  # a name that is folded cannot be copied
+    print_rows(what, tuple(columns), rows, json_output, keys)

@@ -30,13 +30,7 @@ def show(
     architecture = named.architecture
     cost = count(architecture)
     if json_output:
-        figures = {
-            "params": cost.params,
-            "macs": cost.macs,
-            "activations": cost.activations,
-            "weight_bytes": cost.weight_bytes,
-        }
-        shown = {"name": named.name, "digest": architecture.digest, "cost": figures, "published": _as_data(named)}
+        shown = {"name": named.name, "digest": architecture.digest, "cost": asdict(cost), "published": _as_data(named)}
         typer.echo(json.dumps({**shown, "architecture": architecture.as_dict()}))
         return
     rows = []
@@ -54,12 +48,14 @@ def show(
             )
         )
     typer.echo(f"{named.name}   digest {architecture.digest}   space {space.name}   {space.source}")
-    print_rows("rows", ("row", "block", "output shape", "stride", "options", "params", "MACs"), rows)
+    print_rows("rows", ("row", "block", "output shape", "stride", "options", "params", "MACs"), rows, keys=2)
     shape = " x ".join(map(str, architecture.input_shape))
     typer.echo(
         f"counted: {cost.params:,} params, {format_count(cost.macs)} MACs, {format_count(cost.activations)} activation "
         f"elements, {format_bytes(cost.weight_bytes)} of fp32 weights; input {shape}"
     )
+    if (cost.deployed_params, cost.deployed_macs) != (cost.params, cost.macs):
+        typer.echo(f"deployed: {cost.deployed_params:,} params, {format_count(cost.deployed_macs)} MACs")
     if named.published:
         typer.echo(f"published: {_published(named.published)}")
     for one in named.published_latencies:
@@ -77,7 +73,8 @@ def _published(figures: Mapping[str, float | str]) -> str:
     said = [f"{format_count(float(figures[key]))} {word}" for key, word in _WORDS.items() if key in figures]
     if "top1" in figures:
         said.append(f"top-1 {figures['top1']} %")
-    return f"{', '.join(said) or 'no figures'} ({figures['source']})"
+    form = f", {figures['form']} form" if "form" in figures else ""
+    return f"{', '.join(said) or 'no figures'}{form} ({figures['source']})"
 
 
 _WORDS = {"params": "params", "macs": "MACs"}

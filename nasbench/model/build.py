@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import OutOfMemory
-from nasbench.model.blocks.resnet import Residual
 from nasbench.model.trace import Shape, make_meta_module, trace_rows
 from nasbench.space.architecture import Architecture
 
@@ -19,7 +18,7 @@ _LINEAR_STD = 0.01
 
 @runtime_checkable
 class Drawn(Protocol):
-    """A module with parameters or buffers of its own, for which torch has no layer; it fills them in `draw`."""
+    """A module that fills its own parameters and buffers: torch has no layer for them, or it starts otherwise."""
 
     def draw(self, generator: torch.Generator) -> None:
         """Overwrite the own parameters and buffers, not those of children, with initial values."""
@@ -87,6 +86,9 @@ def initialize(network: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, module in network.named_modules():
+            if isinstance(module, Drawn):
+                module.draw(generator)
+                continue
             if isinstance(module, nn.Conv2d):
                 fan_out = module.out_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
                 module.weight.normal_(0.0, sqrt(2.0 / fan_out), generator=generator)
@@ -98,9 +100,6 @@ def initialize(network: nn.Module, seed: int) -> None:
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
                 module.reset_parameters()
                 continue
-            elif isinstance(module, Drawn):
-                module.draw(generator)
-                continue
             elif any(True for _ in module.parameters(recurse=False)) or any(
                 True for _ in module.buffers(recurse=False)
             ):
@@ -110,6 +109,3 @@ def initialize(network: nn.Module, seed: int) -> None:
                 continue
             if module.bias is not None:
                 module.bias.zero_()
-    for module in network.modules():
-        if isinstance(module, Residual):
-            module.damp()

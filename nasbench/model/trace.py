@@ -114,14 +114,18 @@ def trace_row(block: Block, shape: Shape) -> RowTrace:
     channels = streams[0][0] if kind.takes[0] == "images" else streams[0][-1]
     if channels != block.in_channels:
         raise ShapeError(f"it takes {block.in_channels} channels and gets {channels} (shape {show_shape(shape)})")
-    counter = _Counter()
     try:
-        module = _shape_module(block, shape if kind.sized else None)
-        with counter, torch.no_grad():
-            output = module(make_input(shape, torch.device("meta")))
+        return trace_module(_shape_module(block, shape if kind.sized else None), shape)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ShapeError(f"it does not accept the shape {show_shape(shape)}: {reason}") from error
+
+
+def trace_module(module: nn.Module, shape: Shape) -> RowTrace:
+    """Trace a module on the meta device on one input shape; what it raises is torch's."""
+    counter = _Counter()
+    with counter, torch.no_grad():
+        output = module(make_input(shape, torch.device("meta")))
     if isinstance(output, Tensor):
         return RowTrace(tuple(output.shape[1:]), counter.macs, counter.activations)
     return RowTrace(tuple(tuple(stream.shape[1:]) for stream in output), counter.macs, counter.activations)
@@ -140,12 +144,16 @@ def make_input(shape: Shape, device: torch.device, batch: int = 1) -> Tensor | t
 
 @lru_cache(maxsize=4096)
 def _shape_module(block: Block, shape: Shape | None) -> nn.Module:
-    """Make the module of a row without its element-wise layers; one is shared by all input shapes.
+    """Make the module of a row to be traced; one is shared by all input shapes."""
+    return strip(make_meta_module(block, shape))
+
+
+def strip(module: nn.Module) -> nn.Module:
+    """Take the element-wise layers out of a module that is only to be traced, in place.
 
     On the meta device every element-wise layer runs through Python, which takes most of the time, and neither shapes
     nor counts depend on them.
     """
-    module = make_meta_module(block, shape)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, _ELEMENTWISE):

@@ -8,9 +8,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from nasbench.definitions import Found, Node, find_definition, list_definitions, read_definition
+from nasbench.definitions import Found, Node, find_definition, list_definitions, parse_definition, read_text
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
 from nasbench.space import regnet
@@ -27,7 +28,7 @@ _STACK = ("width", "shared", "stem", "stages", "head")
 _REGNET = ("stem", "rule")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _ROW = ("block", "repeat", "out", "stride", "scale")
-_PUBLISHED = ("params", "macs", "top1", "source", "latencies")
+_PUBLISHED = ("params", "macs", "form", "top1", "source", "latencies")
 _MAX_REPEAT = 64
 _STRIDE = Rule("a whole number from 1 to 8", lambda value: COUNT.test(value) and value <= 8)
 _REPEAT = Rule(f"a whole number from 0 to {_MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= _MAX_REPEAT)
@@ -55,7 +56,8 @@ def load_space(name: str | Path) -> SearchSpace:
         UnknownNameError: there is none of that name.
         DefinitionError: its definition is wrong; the text says where, what came and what is allowed.
     """
-    return read_space(read_definition(find_space(str(name)).path))
+    path = find_space(str(name)).path
+    return _read_text(read_text(path), str(path))
 
 
 def list_spaces() -> dict[str, Path]:
@@ -75,20 +77,27 @@ def find_architecture(name: str) -> tuple[SearchSpace, NamedArchitecture]:
         if space.choices:
             raise DefinitionError(f"{name}: leaves {len(space.choices)} choices open; an architecture leaves none")
         return space, NamedArchitecture(space.name, space.skeleton, {}, {})
+    texts = [(read_text(path), str(path)) for path in list_spaces().values()]
     known: list[str] = []
-    for path in list_spaces().values():
-        root = read_definition(path)
-        names = _architecture_names(root)
+    for text, path in sorted(texts, key=lambda one: name not in one[0]):  # parsing takes longer than looking
+        names = _architecture_names(text, path)
         known += names
         if name in names:
-            space = read_space(root)
+            space = _read_text(text, path)
             return space, space.find_architecture(name)
     raise unknown_name("architecture", name, known)
 
 
-def _architecture_names(root: Node) -> list[str]:
-    node = root.entries().get("architectures")
-    return list(node.entries()) if node is not None else []
+# A bench asks for its networks one by one; what a file said while it was as it is now need not be read again.
+@lru_cache(maxsize=128)
+def _read_text(text: str, path: str) -> SearchSpace:
+    return read_space(parse_definition(text, path))
+
+
+@lru_cache(maxsize=128)
+def _architecture_names(text: str, path: str) -> tuple[str, ...]:
+    node = parse_definition(text, path).entries().get("architectures")
+    return tuple(node.entries()) if node is not None else ()
 
 
 def read_space(root: Node) -> SearchSpace:
@@ -254,11 +263,8 @@ def _check_needs(entries: Mapping[str, Node], kinds: list[Kind], options: Mappin
             slot = options.get(option.name)
             if not isinstance(slot, Choice | tuple):
                 continue
-            for other, harmful, words in ((option.needs, False, "is 0"), (option.unless, True, "is above 0")):
-                if other is None:
-                    continue
-                values = _telling_values(options.get(other, kind.option(other).default))
-                if any(bool(value) is harmful for value in values):
+            for other, idles, words in option.conditions():
+                if any(map(idles, _telling_values(options.get(other, kind.option(other).default)))):
                     raise entries[option.name].error(f"is a choice, but has no effect where {other} {words}")
 
 
@@ -334,9 +340,18 @@ class _SlotReader:
         value = node.value
         if value is None or isinstance(value, dict | list) or not rule.test(value):
             if rule.words == "a block" and isinstance(value, str):
-                raise node.error(str(unknown_name("block", value, KINDS)))
+                raise node.error(f"is {node.describe()}, and no block is named so.{_hint(value)}")
             raise node.error(f"is {node.describe()}; {rule.words} is needed")
         return value  # type: ignore[no-any-return]
+
+
+def _hint(name: str) -> str:
+    """Suggest blocks for a name that none has: those of a like name, or else those that are about its words."""
+    words = name.lower().replace("-", "_").split("_")
+    about = [kind.name for kind in KINDS.values() if all(word in f"{kind.name} {kind.about}" for word in words)]
+    likely = difflib.get_close_matches(name, KINDS, n=1) or about[:5]
+    suggested = f" Did you mean {' or '.join(map(repr, likely))}?" if likely else ""
+    return f"{suggested} `nasbench ls blocks` lists all {len(KINDS)}."
 
 
 def _read_architectures(space: str, root: Node, skeleton: Skeleton) -> Iterator[NamedArchitecture]:
@@ -411,4 +426,6 @@ def _read_published(node: Node) -> dict[str, float | str]:
     figures: dict[str, float | str] = {"source": entries["source"].text()}
     number = {"params": 1e15, "macs": 1e18, "top1": 100.0}
     figures.update({key: entries[key].number(0, high) for key, high in number.items() if key in entries})
+    if "form" in entries:
+        figures["form"] = entries["form"].word(("training", "deployed"))
     return figures

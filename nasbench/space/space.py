@@ -53,8 +53,8 @@ class PublishedLatency:
 class NamedArchitecture:
     """A published architecture. `choices` is None for one that stands beside the space, with a table of its own.
 
-    `published` holds what its paper reports: params, macs, top1 (percent), source; `published_latencies` are from there
-    too.
+    `published` holds what its paper reports: params, macs, top1 (percent), source, and `form`, the form that params
+    and macs are of where that is not the training form; `published_latencies` are from there too.
     """
 
     name: str

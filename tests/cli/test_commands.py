@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nasbench.cli.main import app
+from nasbench.cli.search import describe_enlarging
 from nasbench.search import settings
 from nasbench.space.load import load_space
 from tests.search.formula import FormulaDevice
@@ -116,6 +117,14 @@ def test_show_prints_rows_costs_and_published_figures(nasbench):
     assert "3,504,872 params" in done.stdout and "top-1 72.0 %" in done.stdout
 
 
+def test_show_says_what_the_deployed_form_takes_and_which_form_a_paper_counts(nasbench):
+    done = nasbench("show", "mobileone_s0", check=0)
+
+    assert "counted: 5,293,272 params" in done.stdout
+    assert "deployed: 2,078,504 params, 275 M MACs" in done.stdout
+    assert "top-1 71.4 %, deployed form (" in done.stdout
+
+
 def test_a_search_without_a_device_writes_a_front_that_explains_itself(nasbench):
     done = nasbench("search", *GUESSED, "--trials", 12, "--run", "results/first", check=0)
     front = pd.read_parquet(nasbench.folder / "results/first/pareto.parquet")
@@ -124,6 +133,33 @@ def test_a_search_without_a_device_writes_a_front_that_explains_itself(nasbench)
     assert (nasbench.folder / "results/first/front.png").stat().st_size > 10_000
     assert {"accuracy", "params", "macs", "architecture", "choices"} <= set(front.columns)
     assert front["params"].is_monotonic_increasing and front["accuracy"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    ("space", "data", "words"),
+    [
+        (
+            "repvit",
+            {"name": "mnist5k", "size": [28, 28]},
+            "224 x 224 and those of mnist5k are 28 x 28: enlarged, they take about 64",
+        ),
+        ("repvit", {"name": "image_folder", "size": [160, 200]}, ""),
+        ("mnist_tiny", {"name": "mnist5k", "size": [28, 28]}, ""),
+        ("repvit", None, ""),
+    ],
+)
+def test_a_search_warns_of_images_that_must_be_enlarged_much(space, data, words):
+    said = describe_enlarging(load_space(space), {"data": data} if data else {})
+
+    assert words in said and bool(words) == bool(said)
+
+
+def test_a_search_says_how_many_of_its_starting_points_it_could_not_beat(nasbench):
+    words = ("search", "mnist_tiny", "--objective", "params", "--objective", "macs", "--trials", 3)
+    done = nasbench(*words, "--run", "results/a", check=0)
+
+    assert "\n1 of 2 named starting points on the front\n" in done.stdout
+    assert "starting points" not in nasbench(*words, "--no-warm-start", "--run", "results/b", check=0).stdout
 
 
 def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbench):

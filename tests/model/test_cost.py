@@ -1,5 +1,6 @@
 """Parameters, MACs and activations against counters, networks and tables that nobody here made."""
 
+import json
 import logging
 import random
 import re
@@ -8,16 +9,20 @@ import time
 import pandas as pd
 import pytest
 import torch
-from block_rows import cell_options
+from block_rows import ROWS, cell_options, name_of, shape_of
+from families.deployed import counted_deployed
 from families.reference import counted_by_torch, published
+from torch.utils.flop_counter import FlopCounterMode
 
-from nasbench.model.build import build
-from nasbench.model.cost import count, count_rows
+from nasbench.model.build import Network, build
+from nasbench.model.cost import count, count_row, count_rows
 from nasbench.model.deploy import deploy
-from nasbench.model.trace import make_meta_module
+from nasbench.model.trace import make_input, make_meta_module, make_module
+from nasbench.records import Cost, Evaluation
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 from nasbench.space.load import load_space
+from nasbench.store.schema import decode_evaluation, encode_evaluation
 
 IN_TIMM = {
     "mobilenet_v1_1.0": "mobilenetv1_100",
@@ -210,7 +215,7 @@ def test_the_rows_sum_up_to_the_network():
 
     assert tuple(row.block for row in rows) == architecture.blocks
     assert rows[-1].output_shape == (1000,)
-    for figure in ("params", "macs", "activations", "weight_bytes"):
+    for figure in ("params", "macs", "activations", "weight_bytes", "deployed_params", "deployed_macs"):
         assert sum(getattr(row.cost, figure) for row in rows) == getattr(count(architecture), figure)
 
 
@@ -221,6 +226,36 @@ def test_weight_bytes_are_those_of_the_deployed_network(name):
 
     tensors = [*deployed.parameters(), *deployed.buffers()]
     assert count(architecture).weight_bytes == sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small_1.0", "repnext_m0", "van_b0", "mobileone_s0"])
+def test_deployed_figures_are_those_of_the_deployed_network(name):
+    architecture = published(name)
+    cost = count(architecture)
+
+    assert (cost.deployed_params, cost.deployed_macs) == counted_deployed(name)
+    assert cost.params != cost.deployed_params
+
+
+@pytest.mark.parametrize("block", ROWS, ids=name_of)
+def test_what_a_deployed_row_takes_is_counted_by_running_it(block):
+    shape = shape_of(block)
+    network = deploy(Network([make_module(block, shape)])).to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(make_input(shape, torch.device("meta")))
+    cost = count_row(block, shape)
+
+    assert cost.deployed_params == sum(parameter.numel() for parameter in network.parameters())
+    assert cost.deployed_macs == counter.get_total_flops() // 2
+
+
+def test_a_cost_that_was_stored_without_deployed_figures_is_read_with_none():
+    architecture = published("mnist_tiny_large")
+    text, blob = encode_evaluation(Evaluation(0, "complete", {}, architecture, cost=Cost(1, 2, 3, 4)))
+    data = json.loads(text)
+    del data["cost"]["deployed_params"], data["cost"]["deployed_macs"]
+
+    assert decode_evaluation(json.dumps(data), blob).cost == Cost(1, 2, 3, 4, None, None)
 
 
 def test_counting_allocates_no_weights():

@@ -204,7 +204,7 @@ def test_torch_says_which_devices_run_an_onnx_file(tmp_path):
         build_inference(onnx_file(write_onnx(tmp_path / "own.onnx", [1, 3, 8, 8])), 0)
 
 
-@pytest.mark.parametrize("kind", ["onnx_file", "factory"])
+@pytest.mark.parametrize("kind", ["onnx_file", "factory", "timm"])
 def test_no_definition_can_name_a_foreign_network(kind):
     text = (
         "schema: 1\nname: evil\ninput: {channels: 3, size: 8}\nclasses: 10\n"

@@ -1,6 +1,7 @@
 """From YAML to architectures and back."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -138,7 +139,12 @@ WRONG = [
     ("[3, 5]", "[3, 3]", r"stages\[0\]\.kernel\.each holds a value twice"),
     ("[3, 5]", "[3]", r"stages\[0\]\.kernel\.each is a list of one value"),
     ("[3, 5]", "[]", r"stages\[0\]\.kernel\.each is an empty list"),
-    ("[mbconv, conv, identity]", "mbconf", r"no block is named 'mbconf'\. Did you mean 'mbconv'"),
+    ("[mbconv, conv, identity]", "mbconf", r"is the text 'mbconf', and no block is named so\. Did you mean 'mbconv'\?"),
+    (
+        "[mbconv, conv, identity]",
+        "large_kernel",
+        r"named so\. Did you mean 'unireplknet' or 'van'\? `nasbench ls blocks`",
+    ),
     ("out: 40, ", "", r"small\.yaml:10: stages\[1\] lacks the key 'out'"),
     ("hidden: 64", "hidden: 64, out: 5", r"head\.out is given, but the output channels of pool_linear are the number"),
     (
@@ -190,6 +196,41 @@ def test_a_named_point_takes_a_list_for_a_choice_of_each_repeat():
 
     assert named.choices["stage0.kernel.0"] == 3 and named.choices["stage0.kernel.1"] == 5
     assert [dict(b.options).get("kernel", 3) for b in named.architecture.blocks] == [3, 3, 5, 3]
+
+
+def test_an_architecture_is_found_again_after_its_file_changed(tmp_path, monkeypatch):
+    (tmp_path / "search_spaces").mkdir()
+    monkeypatch.chdir(tmp_path)
+    own = Path("search_spaces/small.yaml")
+
+    own.write_text(SMALL + POINT)
+    before = expansions("best")
+    own.write_text(SMALL + POINT.replace("stage0.expand: 4", "stage0.expand: 2"))
+
+    assert (before, expansions("best")) == ({4, None}, {2, None})
+
+
+def expansions(name):
+    return {dict(block.options).get("expand") for block in find_architecture(name)[1].architecture.blocks}
+
+
+def test_an_architecture_is_found_beside_files_that_are_wrong_and_name_it_nowhere(tmp_path, monkeypatch):
+    (tmp_path / "search_spaces").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("search_spaces/another.yaml").write_text("schema: [")
+    Path("search_spaces/small.yaml").write_text(SMALL + POINT)
+
+    assert find_architecture("best")[0].name == "small"
+    with pytest.raises(DefinitionError, match=r"another\.yaml"):
+        find_architecture("worst")
+
+
+def test_an_architecture_whose_name_is_written_with_escapes_is_found(tmp_path, monkeypatch):
+    (tmp_path / "search_spaces").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("search_spaces/small.yaml").write_text(SMALL + POINT.replace("best:", '"\\x62est":'))
+
+    assert find_architecture("best")[0].name == "small"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +328,20 @@ def test_groups_have_no_effect_beside_a_group_width_and_change_no_digest():
         space(start + rows % ", groups: [1, 2]")
 
 
+def test_an_option_of_one_mixer_has_no_effect_beside_another_and_changes_no_digest():
+    rows = "stages:\n  - {block: metanext, out: 64, mixer: %s%s}\nhead: {block: pool_linear}\n"
+    start = SMALL.split("width:")[0].replace("[32, 64]", "32") + "stem: {block: conv, out: 16}\n"
+
+    def digests(mixer):
+        written = (space(start + rows % (mixer, more)) for more in ("", ", share: 0.25, band: 5"))
+        return [one.sample(random.Random(0))[1].digest for one in written]
+
+    assert len(set(digests("3x3"))) == 1
+    assert len(set(digests("inception"))) == 2
+    with pytest.raises(DefinitionError, match="no effect where mixer is not inception"):
+        space(start + rows % ("[3x3, inception]", ", band: [5, 7]"))
+
+
 PUBLISHED = (
     SMALL
     + """\
@@ -326,3 +381,11 @@ def test_a_published_latency_keeps_the_device_and_the_batch_that_its_paper_state
 def test_a_wrong_published_latency_is_refused(latencies, message):
     with pytest.raises(DefinitionError, match=message):
         space(PUBLISHED.replace("LATENCIES", latencies))
+
+
+def test_published_figures_say_which_form_they_are_of():
+    text = PUBLISHED.replace(", latencies: LATENCIES", "").replace("top1: 70", "params: 5, form: deployed")
+
+    assert space(text).architectures[0].published == {"params": 5, "form": "deployed", "source": "table 1"}
+    with pytest.raises(DefinitionError, match=r"published\.form is the text 'deploy'.*Did you mean 'deployed'"):
+        space(text.replace("deployed", "deploy"))

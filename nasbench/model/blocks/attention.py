@@ -45,3 +45,35 @@ class SelfAttention(nn.Module):
         queries, keys, values = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         mixed: Tensor = self.project(attend(queries, keys, values).transpose(1, 2).flatten(2))
         return mixed
+
+
+class TransformerLayer(nn.Module):
+    """Layer norm, attention, shortcut; layer norm, MLP with GELU, shortcut; (N, L, C) -> (N, L, C).
+
+    Source: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762; norms first, and GELU: Dosovitskiy et
+    al., An Image is Worth 16x16 Words, 2020, arXiv:2010.11929.
+    """
+
+    def __init__(self, channels: int, attention: nn.Module, hidden: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(channels, eps=eps), attention)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(channels, eps=eps), nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mix (N, L, C) over positions, then over channels."""
+        tokens = tokens + self.attention(tokens)
+        mixed: Tensor = tokens + self.mlp(tokens)
+        return mixed
+
+
+def count_heads(channels: int, head_width: int) -> int:
+    """Give the number of heads of a width.
+
+    Raises:
+        BuildError: they do not divide the channels.
+    """
+    if channels % head_width:
+        raise BuildError(f"heads of {head_width} channels do not divide {channels} channels evenly")
+    return channels // head_width

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError
-from nasbench.model.blocks.layers import conv_norm_act, make_activation, make_convolution
-from nasbench.model.blocks.norms import LayerNorm2d, LayerScale
+from nasbench.model.blocks.layers import ShortcutBranch, conv_norm_act, make_activation, make_convolution
+from nasbench.model.blocks.norms import GlobalResponseNorm, LayerNorm2d, LayerScale
 from nasbench.model.blocks.registry import BLOCKS
+from nasbench.model.blocks.reparam import fold_norm_before, kernel_of
 
 
 class Added(nn.Module):
@@ -34,42 +35,9 @@ class NormedConvolution(nn.Sequential):
         """Give the convolution that the norm is part of."""
         norm, convolution = self
         assert isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d)
-        assert convolution.bias is not None
-        with torch.no_grad():
-            gain, offset = norm_as_product(norm)
-            convolution.bias.add_(convolution.weight.sum((2, 3)) @ offset)
-            convolution.weight.mul_(gain[:, None, None])
+        weight, bias = fold_norm_before(kernel_of(convolution), norm)
+        convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
         return convolution
-
-
-def norm_as_product(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Give the factor and the summand of each channel that a batch norm stands for in evaluation mode."""
-    assert norm.running_mean is not None and norm.running_var is not None
-    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return gain, norm.bias - norm.running_mean * gain
-
-
-class GlobalResponseNorm(nn.Module):
-    """Scale each channel by its norm over the image, relative to the mean of those of all channels; the shape stays.
-
-    Source: Woo et al., ConvNeXt V2, 2023, arXiv:2301.00808, algorithm 1.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.zeros(channels, 1, 1))
-        self.offset = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scale (N, C, H, W)."""
-        norms: Tensor = torch.linalg.vector_norm(images, dim=(2, 3), keepdim=True)
-        shares = norms / (norms.mean(1, keepdim=True) + 1e-6)
-        return images * (1 + self.gain * shares) + self.offset
-
-    def draw(self, generator: torch.Generator) -> None:
-        """Start as the identity."""
-        self.gain.zero_()
-        self.offset.zero_()
 
 
 @BLOCKS.register("patchify")
@@ -133,7 +101,7 @@ class ConvNeXt(nn.Sequential):
 class InceptionMixer(nn.Module):
     """Depthwise 3x3, 1xb and bx1 convolutions on a share of the channels each, nothing on the others.
 
-    Source: Yu et al., InceptionNeXt, 2023, arXiv:2303.16900, algorithm 1.
+    Source: Yu et al., InceptionNeXt, 2023, arXiv:2303.16900; sail-sg/inceptionnext, models/inceptionnext.py.
 
     Raises:
         BuildError: a share holds no channel, or three shares hold more than all.
@@ -165,7 +133,7 @@ class MetaNeXt(nn.Sequential):
     convolution of patches of stride x stride come first. `mixer` is the operator: a depthwise convolution, or
     Inception, of which alone `share` is the share of the channels in each of three branches, and `band` their length.
 
-    Source: Yu et al., InceptionNeXt, 2023, arXiv:2303.16900, figure 2 and section 3.
+    Source: Yu et al., InceptionNeXt, 2023, arXiv:2303.16900; sail-sg/inceptionnext, models/inceptionnext.py.
     Differs: expansion and activation are chosen by the space.
     """
 
@@ -201,7 +169,7 @@ class MetaNeXt(nn.Sequential):
 
 
 @BLOCKS.register("convfirst")
-class ConvFirst(nn.Module):
+class ConvFirst(ShortcutBranch):
     """Grouped kxk with batch norm, 1x1 expand with batch norm and activation, linear 1x1 project with batch norm.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. A group has
@@ -226,21 +194,15 @@ class ConvFirst(nn.Module):
         expand: float,
         act: str,
     ) -> None:
-        super().__init__()
         if in_channels % group_width:
             raise BuildError(f"the {in_channels} input channels are no multiple of the group width {group_width}")
         inner = int(expand * in_channels)
-        self.branch = nn.Sequential(
+        branch = nn.Sequential(
             conv_norm_act(in_channels, in_channels, kernel, stride=stride, groups=in_channels // group_width),
             conv_norm_act(in_channels, inner, 1, act=act),
             conv_norm_act(inner, out_channels, 1),
         )
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch, and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+        super().__init__(in_channels, out_channels, stride, branch)
 
 
 @BLOCKS.register("metanext_head")

@@ -1,10 +1,11 @@
-"""Single layers as rows: a convolution, a pooling, a batch norm."""
+"""Single layers as rows: a convolution, a pooling, a norm."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from nasbench.model.blocks.layers import make_activation, make_convolution
+from nasbench.model.blocks.norms import LayerNorm2d
 from nasbench.model.blocks.registry import BLOCKS
 
 
@@ -61,3 +62,14 @@ class NormAct(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, act: str) -> None:
         super().__init__(nn.BatchNorm2d(in_channels), make_activation(act))
+
+
+@BLOCKS.register("layer_norm")
+class ImageLayerNorm(LayerNorm2d):
+    """Normalize the channels of each position, as behind a stage; (N, C, H, W) -> (N, C, H, W).
+
+    Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(in_channels)

@@ -36,7 +36,7 @@ class EdgeNeXtConv(nn.Module):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Where the shape changes, what comes from the
     depthwise convolution is added in place of the input.
 
-    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589, figure 2 and equation 1.
+    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589; mmaaz60/EdgeNeXt, models/conv_encoder.py.
     Differs: a stride and a change of channels are possible; the latter in groups of the greatest common divisor.
     """
 
@@ -57,7 +57,7 @@ class EdgeNeXtConv(nn.Module):
 class _CrossCovariance(nn.Module):
     """Attention between the channels of each head, over all positions; (N, C, H, W) keeps its shape.
 
-    Source: El-Nouby et al., XCiT: Cross-Covariance Image Transformers, 2021, arXiv:2106.09681, equation 2.
+    Source: El-Nouby et al., XCiT: Cross-Covariance Image Transformers, 2021, arXiv:2106.09681.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -135,8 +135,8 @@ class EdgeNeXtSDTA(nn.Module):
     (N, C, H, W) keeps its shape. Of `splits` channel splits all but the last pass a 3x3 depthwise convolution, each
     after adding what the one before gave. `position` adds a Fourier encoding before the attention.
 
-    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589, figure 2 and equations 2 to 4; the splits: Gao et al.,
-    Res2Net, 2019, arXiv:1904.01169, figure 2b.
+    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589; mmaaz60/EdgeNeXt, models/sdta_encoder.py; the splits: Gao et
+    al., Res2Net, 2019, arXiv:1904.01169.
     Differs: the inference form holds the encoding as a constant.
 
     Raises:
@@ -184,7 +184,7 @@ class EdgeNeXtPatch(nn.Sequential):
 
     (N, C_in, H, W) -> (N, C_out, H // stride, W // stride).
 
-    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589, figure 2, after Liu et al., A ConvNet for the 2020s, 2022,
+    Source: Maaz et al., EdgeNeXt, 2022, arXiv:2206.10589, after Liu et al., A ConvNet for the 2020s, 2022,
     arXiv:2201.03545, sections 2.2 and 2.6.
     """
 

@@ -19,7 +19,8 @@ _TOKEN_EPS = 1e-5
 def embed(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """Make what changes size or channels before a block, a 3x3 convolution with bias and a batch norm; else nothing.
 
-    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191, section 4.1.
+    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191; snap-research/EfficientFormer,
+    models/efficientformer.py.
     """
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
@@ -33,8 +34,8 @@ class EfficientFormer4D(nn.Module):
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). An embedding comes first where the shape changes.
 
-    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191, figure 3; pooling: Yu et al., MetaFormer, 2022,
-    arXiv:2111.11418, section 3.2.
+    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191; pooling: Yu et al., MetaFormer, 2022,
+    arXiv:2111.11418.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class EfficientFormer3D(nn.Module):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). An embedding comes first where the shape changes.
     `key` and `value` are the channels of one head. The weights depend on the size of the image.
 
-    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191, figure 3 and section 4.1.
+    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191; snap-research/EfficientFormer,
+    models/efficientformer.py.
     Differs: takes and gives images, so that it can stand behind any block; between two of these the change of layout
     and back is a change of strides.
     """
@@ -112,7 +114,7 @@ class BiasedAttention(nn.Module):
 
     (N, L, C) -> (N, L, C), where L is height times width of the grid.
 
-    Source: Graham et al., LeViT, 2021, arXiv:2104.01136, section 4.2.
+    Source: Graham et al., LeViT, 2021, arXiv:2104.01136.
     """
 
     distances: Tensor
@@ -183,8 +185,8 @@ class EfficientFormerHead(nn.Module):
 
     (N, C, H, W) -> (N, classes). `out_channels` is the number of classes. Two classifiers are one for inference.
 
-    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191, figure 3; a second classifier, which learns from a
-    teacher: Touvron et al., DeiT, 2020, arXiv:2012.12877, section 4.
+    Source: Li et al., EfficientFormer, 2022, arXiv:2206.01191; a second classifier, which learns from a
+    teacher: Touvron et al., DeiT, 2020, arXiv:2012.12877.
     Differs: gives the mean of both in training, too, which is a matter of training.
     """
 

@@ -119,8 +119,7 @@ class InvertedResidualMobile(_MobileBlock):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree, and then
     also that of the depthwise convolution. Without attention it is an inverted residual. A window of 0 is the image.
 
-    Source: Zhang et al., Rethinking Mobile Block for Efficient Attention-based Models, 2023, arXiv:2301.01146, figure 2
-    and equation 5.
+    Source: Zhang et al., Rethinking Mobile Block for Efficient Attention-based Models, 2023, arXiv:2301.01146.
     Differs: batch norms have torch's epsilon, where the authors' code has 1e-6.
     """
 
@@ -139,7 +138,7 @@ class ImprovedInvertedResidualMobile(_MobileBlock):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Both attentions share queries, keys and values
     and are added. Adds the input when the shapes agree, and then also that of the depthwise convolution.
 
-    Source: Zhang et al., EMOv2: Pushing 5M Vision Model Frontier, 2024, arXiv:2412.06674, section 3.3.
+    Source: Zhang et al., EMOv2: Pushing 5M Vision Model Frontier, 2024, arXiv:2412.06674.
     Differs: batch norms have torch's epsilon, where the authors' code has 1e-6.
     """
 
@@ -167,26 +166,10 @@ class EmoStem(nn.Sequential):
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, *, kernel: int, act: str, first_act: str, se: float
     ) -> None:
-        first = conv_norm_act(in_channels, out_channels, kernel, stride=stride, act=first_act)
-        # The authors' convolution has a bias, which the batch norm makes idle.
-        first[0] = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
         layers: list[nn.Module] = [
-            first,
+            conv_norm_act(in_channels, out_channels, kernel, stride=stride, act=first_act, bias=True),
             conv_norm_act(out_channels, out_channels, kernel, groups=out_channels, act="silu"),
         ]
         if se > 0:
-            excite = SqueezeExcite(out_channels, max(1, round(out_channels * se)), "sigmoid")
-            excite.add_module("act", make_activation(act))
-            layers.append(excite)
+            layers.append(SqueezeExcite(out_channels, max(1, round(out_channels * se)), "sigmoid", act))
         super().__init__(*layers, nn.Conv2d(out_channels, out_channels, 1, bias=False))
-
-
-@BLOCKS.register("channel_norm")
-class ChannelNorm(LayerNorm2d):
-    """Normalize the channels of each position; (N, C, H, W) keeps its shape.
-
-    Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__(in_channels)

@@ -56,9 +56,8 @@ class ChannelGate(SqueezeExcite):
 class ChannelAndSpatialGate(nn.Module):
     """Squeeze-and-excitation of the channels, and of the positions by one 1x1 convolution; the two are added.
 
-    Source: Roy et al., Concurrent Spatial and Channel Squeeze & Excitation, 2018, arXiv:1803.02579, figure 1 and
-    section 2.
-    Differs: the layers have biases, which the paper's formulas leave out and the authors' code has.
+    Source: Roy et al., Concurrent Spatial and Channel Squeeze & Excitation, 2018, arXiv:1803.02579.
+    Differs: the layers have biases, which the paper's formulas leave out.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, ratio: float) -> None:
@@ -76,7 +75,7 @@ class ChannelAndSpatialGate(nn.Module):
 class EfficientChannelAttention(nn.Module):
     """Scale each channel by a gate computed from the means of its neighbours; kernel 0 follows from the channels.
 
-    Source: Wang et al., ECA-Net, 2020, arXiv:1910.03151, figure 2 and equation 12 (gamma 2, b 1).
+    Source: Wang et al., ECA-Net, 2020, arXiv:1910.03151 (gamma 2, b 1).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int) -> None:
@@ -100,9 +99,9 @@ _ELA = {"tiny": (5, 1, 32), "base": (7, 1, 16), "small": (5, 8, 16), "large": (7
 class EfficientLocalAttention(nn.Module):
     """Scale rows and columns by a convolution along the means of rows and of columns, with a group norm.
 
-    Source: Xu and Wan, ELA, 2024, arXiv:2403.01123, section 3.
-    Differs: rows and columns share the convolution and the norm, as in code written after the paper; the paper's
-    formulas name two of each, and no code of its authors is known to us.
+    Source: Xu and Wan, ELA, 2024, arXiv:2403.01123.
+    Differs: rows and columns share the convolution and the norm, as in code written after the paper; no code of its
+    authors is known to us.
 
     Raises:
         BuildError: the groups of the norm, or of the convolution, do not divide the channels.
@@ -133,7 +132,7 @@ class CoordinateAttention(nn.Module):
 
     `ratio` of the channels, at least 8, are left in the hidden layer.
 
-    Source: Hou et al., Coordinate Attention, 2021, arXiv:2103.02907, figure 2c and equations 4 to 9.
+    Source: Hou et al., Coordinate Attention, 2021, arXiv:2103.02907.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, ratio: float) -> None:
@@ -185,7 +184,7 @@ def _pool(images: Tensor, scores: Tensor) -> Tensor:
 class GlobalContext(nn.Module):
     """Pool the image by one attention map, transform it in two layers with a layer norm, and add it everywhere.
 
-    Source: Cao et al., GCNet, 2019, arXiv:1904.11492, figure 4d and equation 5 (a 16th of the channels is left).
+    Source: Cao et al., GCNet, 2019, arXiv:1904.11492 (a 16th of the channels is left).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, ratio: float) -> None:
@@ -209,7 +208,7 @@ class NonLocal(nn.Module):
     Where `simple`, all positions share one attention map, and one 1x1 convolution transforms what it pools.
 
     Source: Wang et al., Non-local Neural Networks, 2018, arXiv:1711.07971, figure 2 (embedded Gaussian) and section
-    4 (the batch norm); simple: Cao et al., GCNet, 2019, arXiv:1904.11492, figure 4b and equation 3.
+    4 (the batch norm); simple: Cao et al., GCNet, 2019, arXiv:1904.11492.
     Differs: the scores are divided by the root of the inner channels, as in the authors' code and not in the formula.
     """
 
@@ -246,8 +245,8 @@ class GatherExcite(nn.Module):
     depthwise convolutions gather them: one as large as the image, or 3x3 with stride 2 as often as needed. Where
     `both` are learned, two layers over the channels (a 16th of them left) stand between gathering and scaling.
 
-    Source: Hu et al., Gather-Excite, 2018, arXiv:1810.12348, sections 2 to 4 and figure 9; layers and norms as in
-    the authors' models, github.com/hujie-frank/GENet, RN50-GEP.prototxt and RN50-GEPP.prototxt.
+    Source: Hu et al., Gather-Excite, 2018, arXiv:1810.12348; layers and norms as in the authors' models,
+    github.com/hujie-frank/GENet, RN50-GEP.prototxt and RN50-GEPP.prototxt.
 
     Raises:
         BuildError: the whole image is to be gathered by a learned convolution, and its shape is not known.
@@ -305,8 +304,8 @@ class GatherExcite(nn.Module):
 class SubspaceAttention(nn.Module):
     """Scale the positions by one attention map for each of the `subspaces`, groups of channels, and add the input.
 
-    Source: Saini et al., ULSAM, 2020, arXiv:2006.15102, section 3; norms, activations and biases
-    as in the authors' code, github.com/Nandan91/ULSAM, ulsam.py.
+    Source: Saini et al., ULSAM, 2020, arXiv:2006.15102; norms, activations and biases as in the authors' code,
+    github.com/Nandan91/ULSAM, ulsam.py.
     Differs: the groups run as one grouped convolution, which computes the same.
 
     Raises:
@@ -339,7 +338,7 @@ class SubspaceAttention(nn.Module):
 class LargeKernelGate(LargeKernelAttention):
     """Large kernel attention as a row: a kernel and its dilation, 21 and 3 in the paper.
 
-    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741, section 3.1 and figure 2.
+    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int, dilation: int) -> None:
@@ -352,7 +351,7 @@ class LargeSeparableKernelGate(nn.Module):
 
     A kernel K with the dilation d is a pair of 2d - 1, a dilated pair of floor(K / d), and a 1x1 convolution.
 
-    Source: Lau et al., Large Separable Kernel Attention, 2023, arXiv:2309.01439, section 3.
+    Source: Lau et al., Large Separable Kernel Attention, 2023, arXiv:2309.01439.
 
     Raises:
         BuildError: the dilated pair would have an even kernel, which shifts the image.

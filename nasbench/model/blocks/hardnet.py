@@ -18,8 +18,8 @@ class HardBlock(nn.Module):
     that of the odd layers and the last; the input is no part of it. Where `depthwise`, a layer is a 1x1 convolution
     and a depthwise 3x3 without activation.
 
-    Source: Chao et al., HarDNet: A Low Memory Traffic Network, 2019, arXiv:1909.00948, section 3.1 and figure 1;
-    rounding, the depthwise form and ReLU6: the authors' code, PingoLH/Pytorch-HarDNet, hardnet.py.
+    Source: Chao et al., HarDNet: A Low Memory Traffic Network, 2019, arXiv:1909.00948; rounding, the depthwise
+    form and ReLU6: the authors' code, PingoLH/Pytorch-HarDNet, hardnet.py.
     Differs: activation is chosen by the space.
     """
 
@@ -63,8 +63,8 @@ class HardTransition(nn.Sequential):
     (N, C_in, H, W) -> (N, C_out, H', W'), where H' is floor(H / stride) for an even `pool_kernel` and
     ceil(H / stride) otherwise. A stride of 1 leaves the downsampling out.
 
-    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948, section 3.2; the stem, which has a 3x3
-    convolution and a 3x3 pooling: the authors' code, PingoLH/Pytorch-HarDNet, hardnet.py.
+    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948; the stem, which has a 3x3 convolution and a 3x3 pooling: the
+    authors' code, PingoLH/Pytorch-HarDNet, hardnet.py.
     Differs: activation and kernels are chosen by the space.
     """
 

@@ -6,65 +6,42 @@ from torch import Tensor, nn
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.attention import attend, to_images, to_tokens
-from nasbench.model.blocks.layers import conv_norm_act, make_convolution
+from nasbench.model.blocks.layers import ShortcutBranch, conv_norm_act
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.model.blocks.reparam import add_up, as_convolution, identity_kernel, kernel_of
 
-_BRANCH_GAIN = 0.25
-"""As `resnet.Residual` starts its branches: without it the 45 branches of iFormer-L2 pass 10^12 before training."""
-
-
-class _BranchNorm(nn.BatchNorm2d):
-    """A batch norm that ends a branch, and starts small."""
-
-    def reset_parameters(self) -> None:
-        """Start as a batch norm does, but with a smaller scale."""
-        super().reset_parameters()
-        nn.init.constant_(self.weight, _BRANCH_GAIN)
-
-
-def _branch_end(in_channels: int, out_channels: int, kernel: int, *, groups: int = 1) -> nn.Sequential:
-    """Make the last convolution of a branch, and its norm."""
-    return nn.Sequential(make_convolution(in_channels, out_channels, kernel, groups=groups), _BranchNorm(out_channels))
-
 
 @BLOCKS.register("iformer_conv")
-class IFormerConv(nn.Module):
+class IFormerConv(ShortcutBranch):
     """Depthwise kxk, 1x1 expand, activation, 1x1 project, each with batch norm.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree.
 
-    Source: Zheng, iFormer: Integrating ConvNet and Transformer for Mobile Application, 2025, arXiv:2501.15369,
-    section 3.2 and figure 4.
+    Source: Zheng, iFormer: Integrating ConvNet and Transformer for Mobile Application, 2025, arXiv:2501.15369.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, *, kernel: int, expand: float, act: str
     ) -> None:
-        super().__init__()
         hidden = int(in_channels * expand)
-        self.residual = stride == 1 and in_channels == out_channels
-        self.branch = nn.Sequential(
+        branch = nn.Sequential(
             conv_norm_act(in_channels, in_channels, kernel, stride=stride, groups=in_channels),
             conv_norm_act(in_channels, hidden, 1, act=act),
-            _branch_end(hidden, out_channels, 1) if self.residual else conv_norm_act(hidden, out_channels, 1),
+            # without its small start the 45 branches of iFormer-L2 pass 10^12 before training
+            conv_norm_act(hidden, out_channels, 1, ends_branch=stride == 1 and in_channels == out_channels),
         )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch on (N, C_in, H, W), and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+        super().__init__(in_channels, out_channels, stride, branch)
 
 
 class _Positions(nn.Module):
     """Add a depthwise convolution of the images to them; one convolution at inference.
 
-    Source: Chu et al., Conditional Positional Encodings for Vision Transformers, 2021, arXiv:2102.10882, section 3.3.
+    Source: Chu et al., Conditional Positional Encodings for Vision Transformers, 2021, arXiv:2102.10882.
     """
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.spatial = _branch_end(channels, channels, kernel, groups=channels)
+        self.spatial = conv_norm_act(channels, channels, kernel, groups=channels, ends_branch=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Add positions to (N, C, H, W)."""
@@ -88,7 +65,7 @@ class _ModulationAttention(nn.Module):
         width = channels // reduce
         self.queries = conv_norm_act(channels, width, 1)
         self.keys = conv_norm_act(channels, width, 1)
-        self.project = _branch_end(channels, channels, 1)
+        self.project = conv_norm_act(channels, channels, 1, ends_branch=True)
         self.values_and_gate = conv_norm_act(channels, 2 * channels, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -106,8 +83,8 @@ class IFormerSHMA(nn.Module):
 
     (N, C, H, W) keeps its shape. Queries and keys have a `reduce`-th of the channels.
 
-    Source: Zheng, iFormer: Integrating ConvNet and Transformer for Mobile Application, 2025, arXiv:2501.15369,
-    section 3.3 and figure 4; that the values pass a sigmoid as the gate does is from the authors' code.
+    Source: Zheng, iFormer: Integrating ConvNet and Transformer for Mobile Application, 2025, arXiv:2501.15369;
+    that the values pass a sigmoid as the gate does is from the authors' code.
     """
 
     def __init__(
@@ -126,7 +103,7 @@ class IFormerSHMA(nn.Module):
         self.positions = _Positions(in_channels, kernel)
         self.attention = _ModulationAttention(in_channels, reduce)
         self.pointwise = nn.Sequential(
-            conv_norm_act(in_channels, hidden, 1, act=act), _branch_end(hidden, in_channels, 1)
+            conv_norm_act(in_channels, hidden, 1, act=act), conv_norm_act(hidden, in_channels, 1, ends_branch=True)
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError
+from nasbench.model.blocks.norms import BranchNorm
 
 
 def make_activation(name: str) -> nn.Module:
@@ -62,17 +63,20 @@ def conv_norm_act(
     stride: int = 1,
     groups: int = 1,
     act: str = "none",
+    bias: bool = False,
+    ends_branch: bool = False,
 ) -> nn.Sequential:
-    """Make a convolution without bias, a batch norm and an activation.
+    """Make a convolution, a batch norm and an activation.
 
     The three stand in one `nn.Sequential`, because `nasbench.model.deploy` folds a batch norm that directly follows a
-    convolution there.
+    convolution there. `bias` is that of the convolution, which the norm makes idle and some authors have. With
+    `ends_branch` the norm starts small.
 
     Source: Ioffe and Szegedy, Batch Normalization, 2015, arXiv:1502.03167, section 3.2.
     """
     layers: list[nn.Module] = [
-        make_convolution(in_channels, out_channels, kernel, stride=stride, groups=groups),
-        nn.BatchNorm2d(out_channels),
+        make_convolution(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=bias),
+        BranchNorm(out_channels) if ends_branch else nn.BatchNorm2d(out_channels),
     ]
     if act != "none":
         layers.append(make_activation(act))
@@ -82,14 +86,14 @@ def conv_norm_act(
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate computed from the means of all channels; the shape stays.
 
-    Source: Hu et al., Squeeze-and-Excitation Networks, 2018, arXiv:1709.01507, figure 2 and equations 2 to 4.
-    Differs: the gate may be the hard sigmoid of Howard et al. 2019, arXiv:1905.02244, section 5.3.
+    Source: Hu et al., Squeeze-and-Excitation Networks, 2018, arXiv:1709.01507, equations 2 to 4.
+    Differs: the gate may be the hard sigmoid of Howard et al. 2019, arXiv:1905.02244.
     """
 
-    def __init__(self, channels: int, squeezed_channels: int, gate: str) -> None:
+    def __init__(self, channels: int, squeezed_channels: int, gate: str, act: str = "relu") -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeezed_channels, 1)
-        self.act = nn.ReLU(inplace=True)
+        self.act = make_activation(act)
         self.expand = nn.Conv2d(squeezed_channels, channels, 1)
         self.gate = make_gate(gate)
 
@@ -98,3 +102,17 @@ class SqueezeExcite(nn.Module):
         means = images.mean((2, 3), keepdim=True)
         scales: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
         return images * scales
+
+
+class ShortcutBranch(nn.Module):
+    """A branch of a row, to whose output the input is added when the shapes agree."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the branch, and add the input when the shapes agree."""
+        output: Tensor = self.branch(images)
+        return images + output if self.residual else output

@@ -27,8 +27,9 @@ class ConvLayerNorm(nn.Sequential):
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
 
-    Source: Yu and Wang, MambaOut, 2024, arXiv:2405.07992, figure 4, as the authors' code makes the stem and every
-    reduction of size; layer norm of images: Liu et al., A ConvNet for the 2020s, 2022, arXiv:2201.03545, section 2.6.
+    Source: Yu and Wang, MambaOut, 2024, arXiv:2405.07992, as yuweihao/MambaOut, models/mambaout.py, makes the stem
+    and every reduction of size; layer norm of images: Liu et al., A ConvNet for the 2020s, 2022, arXiv:2201.03545,
+    section 2.6.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int, act: str) -> None:
@@ -47,7 +48,7 @@ class GatedCNN(nn.Module):
     where the shape changes. Gate and values have `expand` times as many channels as the output, and `share` times as
     many as the output pass the convolution.
 
-    Source: Yu and Wang, MambaOut, 2024, arXiv:2405.07992, figure 1 and algorithm 1; gate: Dauphin et al., Language
+    Source: Yu and Wang, MambaOut, 2024, arXiv:2405.07992; gate: Dauphin et al., Language
     Modeling with Gated Convolutional Networks, 2016, arXiv:1612.08083.
     Differs: linear layers are 1x1 convolutions, which compute the same on images.
 

@@ -8,7 +8,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.attention import attend, to_images, to_tokens
-from nasbench.model.blocks.layers import conv_norm_act, make_convolution
+from nasbench.model.blocks.layers import ShortcutBranch, conv_norm_act, make_convolution
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.model.blocks.shufflenet import shuffle_channels
 
@@ -64,8 +64,8 @@ class _Shuffle(nn.Module):
 class _DynamicReLU(nn.Module):
     """Take the larger of two multiples of the images, both computed for each channel from the first token.
 
-    Source: Chen et al., Dynamic ReLU, 2020, arXiv:2003.10027, section 3.3; from a token: Chen et al., Mobile-Former,
-    2022, arXiv:2108.05895, section 3.2. Without the two offsets, as in the authors' models.
+    Source: Chen et al., Dynamic ReLU, 2020, arXiv:2003.10027; from a token: Chen et al., Mobile-Former,
+    2022, arXiv:2108.05895. Without the two offsets, as in the authors' models.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -84,7 +84,7 @@ class _DynamicReLU(nn.Module):
 class _ToTokens(nn.Module):
     """Let tokens attend to the images, which are keys and values without projection.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, equation 1.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895.
     Differs: what is attended is scaled by a gate from the token, as in the authors' models.
     """
 
@@ -108,7 +108,7 @@ class _ToTokens(nn.Module):
 class _BetweenTokens(nn.Module):
     """Attention between tokens, which are keys and values without projection, and two linear layers.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, section 3.2.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -133,7 +133,7 @@ class _BetweenTokens(nn.Module):
 class _ToImages(nn.Module):
     """Let every position of the images, without projection, attend to the tokens, and add what it gets.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, equation 2.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895.
     """
 
     def __init__(self, channels: int, width: int, heads: int) -> None:
@@ -152,26 +152,19 @@ class _ToImages(nn.Module):
 
 
 @BLOCKS.register("mobileformer_lite")
-class MobileFormerLite(nn.Module):
+class MobileFormerLite(ShortcutBranch):
     """Depthwise 3x3 that multiplies the channels, ReLU6, linear 1x1.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, table 1; Li et al., MicroNet, 2021, arXiv:2108.05894.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895; Li et al., MicroNet, 2021, arXiv:2108.05894.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, expand: int, groups: int) -> None:
-        super().__init__()
         spatial = _expanding(in_channels, expand, stride=stride, groups=groups)
-        self.branch = nn.Sequential(
-            *spatial, nn.ReLU6(inplace=True), *_pointwise(in_channels * expand, out_channels, groups=groups)
-        )
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch, and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+        project = _pointwise(in_channels * expand, out_channels, groups=groups)
+        branch = nn.Sequential(*spatial, nn.ReLU6(inplace=True), *project)
+        super().__init__(in_channels, out_channels, stride, branch)
 
 
 @BLOCKS.register("mobileformer_tokens")
@@ -180,7 +173,7 @@ class MobileFormerTokens(nn.Module):
 
     (N, C, H, W) -> (N, C, H, W) and (N, tokens, width).
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, section 3.1.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, tokens: int, width: int) -> None:
@@ -219,8 +212,8 @@ class MobileFormerBlock(_TwoStreams):
     when the shapes agree. Tokens look at the images, then at each other; the first gives the slopes of the dynamic
     ReLUs; the images look at the tokens last.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, figure 3 and section 3.2; gates, heads and the hidden
-    layer of the tokens as in the authors' code.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895; gates, heads and the hidden layer of the tokens
+    as in the authors' code.
     """
 
     def __init__(
@@ -262,8 +255,8 @@ class MobileFormerDown(_TwoStreams):
     the stride, the second adds its input; the block adds the input images when the shapes agree. Tokens as in
     `mobileformer_block`.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, section 3.4; the pairs: Li et al., MicroNet, 2021,
-    arXiv:2108.05894, figure 5.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895; the pairs: Li et al., MicroNet, 2021,
+    arXiv:2108.05894.
     """
 
     def __init__(
@@ -316,7 +309,7 @@ class MobileFormerHead(nn.Module):
 
     (N, C, H, W) and (N, T, D) -> (N, classes). `out_channels` is the number of classes.
 
-    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895, section 3.4 and table 1.
+    Source: Chen et al., Mobile-Former, 2022, arXiv:2108.05895.
     Differs: no dropout, which is a matter of training.
     """
 

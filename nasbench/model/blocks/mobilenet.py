@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_activation
+from nasbench.model.blocks.layers import ShortcutBranch, SqueezeExcite, conv_norm_act
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.space.stack import make_divisible
 
@@ -43,7 +43,7 @@ class DepthwiseSeparable(nn.Sequential):
 
 
 @BLOCKS.register("mbconv")
-class MBConv(nn.Module):
+class MBConv(ShortcutBranch):
     """Inverted residual: 1x1 expand, depthwise kxk, squeeze-and-excitation, linear 1x1 project.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. An
@@ -71,7 +71,6 @@ class MBConv(nn.Module):
         se_divisor: int,
         se_act: str,
     ) -> None:
-        super().__init__()
         hidden = in_channels if expand == 1 else make_divisible(in_channels * expand)
         layers: list[nn.Module] = []
         if expand != 1:
@@ -79,21 +78,13 @@ class MBConv(nn.Module):
         layers.append(conv_norm_act(hidden, hidden, kernel, stride=stride, groups=hidden, act=act))
         if se > 0:
             squeezed = make_divisible((hidden if se_of == "hidden" else in_channels) * se, se_divisor)
-            excite = SqueezeExcite(hidden, squeezed, se_gate)
-            excite.add_module("act", make_activation(se_act))
-            layers.append(excite)
+            layers.append(SqueezeExcite(hidden, squeezed, se_gate, se_act))
         layers.append(conv_norm_act(hidden, out_channels, 1))
-        self.branch = nn.Sequential(*layers)
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch, and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+        super().__init__(in_channels, out_channels, stride, nn.Sequential(*layers))
 
 
 @BLOCKS.register("fused_mbconv")
-class FusedMBConv(nn.Module):
+class FusedMBConv(ShortcutBranch):
     """Inverted residual with one kxk convolution in place of expansion and depthwise convolution, linear 1x1 project.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. An
@@ -106,14 +97,8 @@ class FusedMBConv(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, *, kernel: int, expand: float, act: str
     ) -> None:
-        super().__init__()
         hidden = out_channels if expand == 1 else make_divisible(in_channels * expand)
-        self.branch = nn.Sequential(conv_norm_act(in_channels, hidden, kernel, stride=stride, act=act))
+        branch = nn.Sequential(conv_norm_act(in_channels, hidden, kernel, stride=stride, act=act))
         if expand != 1:
-            self.branch.append(conv_norm_act(hidden, out_channels, 1))
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch, and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+            branch.append(conv_norm_act(hidden, out_channels, 1))
+        super().__init__(in_channels, out_channels, stride, branch)

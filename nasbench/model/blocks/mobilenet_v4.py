@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.attention import attend, to_images, to_tokens
-from nasbench.model.blocks.layers import conv_norm_act, make_convolution
+from nasbench.model.blocks.layers import ShortcutBranch, conv_norm_act, make_convolution
 from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.space.stack import make_divisible
@@ -16,7 +16,7 @@ _SCALE_START = 1e-5
 
 
 @BLOCKS.register("uib")
-class UniversalInvertedBottleneck(nn.Module):
+class UniversalInvertedBottleneck(ShortcutBranch):
     """Optional linear depthwise, 1x1 expand, optional depthwise, linear 1x1 project.
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Adds the input when the shapes agree. `start` and
@@ -24,7 +24,7 @@ class UniversalInvertedBottleneck(nn.Module):
     inverted bottleneck, `start` alone ConvNeXt-like, none a feed-forward network. The later one has the stride. Hidden
     channels are rounded to multiples of 8.
 
-    Source: Qin et al., MobileNetV4, 2024, arXiv:2404.10518, figure 4 and section 4.
+    Source: Qin et al., MobileNetV4, 2024, arXiv:2404.10518.
     Differs: no depthwise convolution at the end, which none of the published networks has.
 
     Raises:
@@ -43,7 +43,6 @@ class UniversalInvertedBottleneck(nn.Module):
         act: str,
         layer_scale: bool,
     ) -> None:
-        super().__init__()
         if stride > 1 and not (start or kernel):
             raise BuildError(
                 f"uib has the stride {stride} and no depthwise convolution; one of start and kernel must be above 0"
@@ -59,13 +58,7 @@ class UniversalInvertedBottleneck(nn.Module):
         layers.append(conv_norm_act(hidden, out_channels, 1))
         if layer_scale:
             layers[-1] = nn.Sequential(*conv_norm_act(hidden, out_channels, 1), LayerScale(out_channels, _SCALE_START))
-        self.branch = nn.Sequential(*layers)
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the branch, and add the input when the shapes agree."""
-        output: Tensor = self.branch(images)
-        return images + output if self.residual else output
+        super().__init__(in_channels, out_channels, stride, nn.Sequential(*layers))
 
 
 @BLOCKS.register("mobile_mqa")
@@ -75,7 +68,7 @@ class MobileMultiQueryAttention(nn.Module):
     (N, C_in, H, W) -> (N, C_out, H, W). Adds the input when the shapes agree. A `kv_kernel` of 0 takes keys and values
     from every position; otherwise a depthwise convolution of that kernel and of stride `kv_stride` makes it smaller.
 
-    Source: Qin et al., MobileNetV4, 2024, arXiv:2404.10518, equation 1; multi-query attention: Shazeer, Fast
+    Source: Qin et al., MobileNetV4, 2024, arXiv:2404.10518; multi-query attention: Shazeer, Fast
     Transformer Decoding, 2019, arXiv:1911.02150.
     Differs: no stride on the queries, which none of the published networks has.
     """

@@ -23,7 +23,7 @@ class BranchedConvolution(nn.Module):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). The 1x1 branch is there for kernels above 1, the
     identity where the shapes agree.
 
-    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040, figure 3 and section 3.2.
+    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class MobileOneConv(nn.Sequential):
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
 
-    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040, table 2, stage 1.
+    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class MobileOne(nn.Sequential):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). There is no shortcut around the block. Squeezed
     channels are a share of those that they scale, rounded to multiples of 8.
 
-    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040, figure 3; squeeze-and-excitation: section 3.2, variant S4.
+    Source: Vasu et al., MobileOne, 2022, arXiv:2206.04040; squeeze-and-excitation: its variant S4.
     Differs: kernel and activation are chosen by the space.
     """
 

@@ -20,7 +20,7 @@ class Moga(nn.Module):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). A 3x3 convolution with batch norm comes first
     where the shape changes. `act` is that of the perceptron, `gate_act` that of gate and values.
 
-    Source: Li et al., MogaNet, 2022, arXiv:2211.03295, section 4; as in Westlake-AI/MogaNet, models/moganet.py.
+    Source: Li et al., MogaNet, 2022, arXiv:2211.03295; as in Westlake-AI/MogaNet, models/moganet.py.
     Differs: from the equations, as the authors' code does: the input of the aggregation is added behind its norm, too.
 
     Raises:
@@ -61,7 +61,7 @@ class Moga(nn.Module):
 class _Diversify(nn.Module):
     """Move every element away from what it has in common with others: x + sigma (x - common), sigma for each channel.
 
-    Source: Li et al., MogaNet, 2022, arXiv:2211.03295, sections 4.2 and 4.3.
+    Source: Li et al., MogaNet, 2022, arXiv:2211.03295.
     """
 
     def __init__(self, channels: int) -> None:
@@ -80,7 +80,7 @@ class _Diversify(nn.Module):
 class _GatedAggregation(nn.Module):
     """Take the mean of the image off, gate three reaches of depthwise convolutions, project; the shape stays.
 
-    Source: Li et al., MogaNet, 2022, arXiv:2211.03295, section 4.2.
+    Source: Li et al., MogaNet, 2022, arXiv:2211.03295.
     """
 
     def __init__(self, channels: int, act: str) -> None:
@@ -123,7 +123,7 @@ def _dilated(channels: int, kernel: int, dilation: int) -> nn.Conv2d:
 class _ChannelAggregation(nn.Module):
     """1x1 expand, depthwise 3x3, move every channel away from one mixture of all, 1x1 project.
 
-    Source: Li et al., MogaNet, 2022, arXiv:2211.03295, section 4.3.
+    Source: Li et al., MogaNet, 2022, arXiv:2211.03295.
     """
 
     def __init__(self, channels: int, hidden: int, act: str) -> None:

@@ -1,7 +1,7 @@
 """Structural re-parameterization: what adds up parallel convolutions, norms and identities to one convolution.
 
 Source: Ding et al., RepVGG, 2021, arXiv:2101.03697, section 3.3; dilated branches: Ding et al., UniRepLKNet, 2023,
-arXiv:2311.15599, section 3.1.
+arXiv:2311.15599.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def identity_kernel(like: nn.Conv2d) -> Kernel:
 
 def fold_norm_behind(kernel: Kernel, norm: BatchNorm) -> Kernel:
     """Give the kernel of a convolution and a batch norm behind it."""
-    gain, shift = _gain_and_shift(norm)
+    gain, shift = gain_and_shift(norm)
     return Kernel(kernel.weight * gain[:, None, None, None], kernel.bias * gain + shift)
 
 
 def fold_norm_before(kernel: Kernel, norm: BatchNorm) -> Kernel:
-    """Give the kernel of a batch norm and a 1x1 convolution of one group behind it."""
-    gain, shift = _gain_and_shift(norm)
-    return Kernel(kernel.weight * gain[:, None, None], kernel.bias + kernel.weight[:, :, 0, 0] @ shift)
+    """Give the kernel of a batch norm and a convolution of one group and without padding behind it."""
+    gain, shift = gain_and_shift(norm)
+    return Kernel(kernel.weight * gain[:, None, None], kernel.bias + kernel.weight.sum((2, 3)) @ shift)
 
 
 def in_series(first: nn.Conv2d, second: nn.Conv2d) -> Kernel:
@@ -87,6 +87,13 @@ def as_convolution(kernel: Kernel, like: nn.Conv2d) -> nn.Conv2d:
     return convolution.eval()
 
 
+def gain_and_shift(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Give the factor and the summand of each channel that a batch norm stands for in evaluation mode."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return gain, norm.bias - norm.running_mean * gain
+
+
 def _dilate(weight: Tensor, rate: int) -> Tensor:
     """Write a dilated kernel with its zeros."""
     if rate == 1:
@@ -95,9 +102,3 @@ def _dilate(weight: Tensor, rate: int) -> Tensor:
     dilated = weight.new_zeros(*weight.shape[:2], height, width)
     dilated[:, :, ::rate, ::rate] = weight
     return dilated
-
-
-def _gain_and_shift(norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None
-    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return gain, norm.bias - norm.running_mean * gain

@@ -23,7 +23,8 @@ class BranchedDepthwise(nn.Module):
 
     (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)). The pairs have no bias, so that they can be merged.
 
-    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004, figure 2: RepDWConvS and RepDWConvM.
+    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004: RepDWConvS and RepDWConvM; suous/RepNeXt,
+    model/repnext.py.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ def _medium(channels: int, stride: int) -> BranchedDepthwise:
 class ChunkedDepthwise(nn.Module):
     """Keep a quarter of the channels, and convolve the others with 3x3, 7x7, and 1xk and kx1; the shape stays.
 
-    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004, figure 2: ChunkConv.
+    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004: ChunkConv; suous/RepNeXt, model/repnext.py.
     """
 
     def __init__(self, channels: int, large: int) -> None:
@@ -96,7 +97,7 @@ class CopiedDepthwise(nn.Module):
 
     (N, C, H, W) -> (N, 2 * C, ceil(H / stride), ceil(W / stride)).
 
-    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004, figure 2: CopyConv.
+    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004: CopyConv; suous/RepNeXt, model/repnext.py.
     Differs: the batch norm behind it is written as two, one for each half, so that both can be folded.
     """
 
@@ -138,7 +139,7 @@ class RepNeXt(nn.Module):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). The shortcut is around the whole block; where the
     shape changes, around the 1x1 convolutions.
 
-    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004, figure 2.
+    Source: Zhao et al., RepNeXt, 2024, arXiv:2406.16004; suous/RepNeXt, model/repnext.py.
     Differs: where the output has not twice the channels of the input, a 1x1 convolution follows the copies.
 
     Raises:

@@ -15,7 +15,8 @@ class BranchedDepthwise(nn.Module):
     Deployed, it is one convolution. With `norm_behind` the kxk convolution and the sum have a batch norm, otherwise
     the two convolutions.
 
-    Source: Wang et al., RepViT, 2023, arXiv:2307.09283, figure 3d; the norm behind the sum: the authors' code.
+    Source: Wang et al., RepViT, 2023, arXiv:2307.09283; the norm behind the sum: THU-MIG/RepViT,
+    model/repvit.py.
     """
 
     def __init__(self, channels: int, kernel: int, *, norm_behind: bool) -> None:
@@ -49,8 +50,7 @@ class RepViT(nn.Module):
     is a single one, and a 1x1 convolution stands before the feed-forward layer. Squeezed channels are rounded to
     the nearest multiple of 8.
 
-    Source: Wang et al., RepViT, 2023, arXiv:2307.09283, figure 3d (the block), figure 5c (stride 2) and section 3.4
-    (squeeze-and-excitation in every other block).
+    Source: Wang et al., RepViT, 2023, arXiv:2307.09283; THU-MIG/RepViT, model/repvit.py.
     Differs: a row of stride 2 is the authors' deeper downsampling without the block before it, which is a row of its
     own.
     """

@@ -9,15 +9,12 @@ from nasbench.model.blocks.gates import make_attention
 from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_activation
 from nasbench.model.blocks.registry import BLOCKS
 
-_BRANCH_GAIN = 0.25
-"""Small enough that 50 blocks do not overflow fp16 before training; 0 would hide every layer of the branch."""
-
 
 class Residual(nn.Module):
     """A branch, gated where there is a gate, added to a shortcut, then an activation.
 
-    The branch ends in a convolution with batch norm. The shortcut is a 1x1 convolution where the shape changes; where
-    it is `pool`, a 2x2 average makes the image smaller and not the stride of the convolution.
+    The branch ends in a convolution with a batch norm that starts small. The shortcut is a 1x1 convolution where the
+    shape changes; where it is `pool`, a 2x2 average makes the image smaller and not the stride of the convolution.
 
     Source: He et al., Bag of Tricks, 2019, arXiv:1812.01187, figure 2c (the pooling shortcut, ResNet-D).
     """
@@ -51,15 +48,6 @@ class Residual(nn.Module):
             branch = self.gate(branch)
         output: Tensor = self.act(branch + shortcut)
         return output
-
-    def damp(self) -> None:
-        """Start the branch small, so that the variance does not double with every block.
-
-        Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, arXiv:1706.02677, section 5.1.
-        Differs: the last scale of the branch starts at 0.25 and not at 0.
-        """
-        norm = [layer for layer in self.branch.modules() if isinstance(layer, nn.BatchNorm2d)][-1]
-        nn.init.constant_(norm.weight, _BRANCH_GAIN)
 
 
 Shape = tuple[int, int, int]
@@ -95,7 +83,7 @@ class Basic(Residual):
     ) -> None:
         branch = nn.Sequential(
             conv_norm_act(in_channels, out_channels, kernel, stride=stride, act=act),
-            conv_norm_act(out_channels, out_channels, kernel),
+            conv_norm_act(out_channels, out_channels, kernel, ends_branch=True),
         )
         attention = make_attention(gate, out_channels, _strided(out_channels, stride, shape))
         super().__init__(in_channels, out_channels, stride, branch, act, attention, shortcut)
@@ -150,6 +138,6 @@ class Bottleneck(Residual):
         ]
         if se > 0:
             layers.append(SqueezeExcite(inner, max(1, round(in_channels * se)), "sigmoid"))
-        layers.append(conv_norm_act(inner, out_channels, 1))
+        layers.append(conv_norm_act(inner, out_channels, 1, ends_branch=True))
         attention = make_attention(gate, out_channels, _strided(out_channels, stride, shape))
         super().__init__(in_channels, out_channels, stride, nn.Sequential(*layers), act, attention, shortcut)

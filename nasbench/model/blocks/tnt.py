@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError, ShapeError
-from nasbench.model.blocks.attention import SelfAttention, to_tokens
+from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, to_tokens
 from nasbench.model.blocks.registry import BLOCKS
 
 _EMBEDDING_STD = 0.02
@@ -75,20 +75,8 @@ class NestedEmbedding(nn.Module):
             embedding.normal_(0.0, _EMBEDDING_STD, generator=generator)
 
 
-class _Transformer(nn.Module):
-    """Layer norm, self-attention, shortcut; layer norm, MLP with GELU, shortcut; (N, L, C) -> (N, L, C)."""
-
-    def __init__(self, channels: int, heads: int, hidden: int) -> None:
-        super().__init__()
-        self.attention = nn.Sequential(nn.LayerNorm(channels), SelfAttention(channels, heads, qkv_bias=False))
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.attention(tokens)
-        mixed: Tensor = tokens + self.mlp(tokens)
-        return mixed
+def _transformer(channels: int, heads: int, hidden: int) -> TransformerLayer:
+    return TransformerLayer(channels, SelfAttention(channels, heads, qkv_bias=False), hidden, eps=1e-5)
 
 
 @BLOCKS.register("tnt_block")
@@ -118,12 +106,10 @@ class NestedBlock(nn.Module):
         self.patches = outer_tokens - 1
         if self.patches < 1 or inner_tokens % self.patches:
             raise ShapeError(f"{inner_tokens} inner tokens do not fill {self.patches} patches evenly")
-        if in_channels % head_width:
-            raise BuildError(f"heads of {head_width} channels do not divide {in_channels} channels evenly")
         self.pixels = inner_tokens // self.patches
-        self.over_pixels = _Transformer(inner, inner_heads, 4 * inner)
+        self.over_pixels = _transformer(inner, inner_heads, 4 * inner)
         self.project = _project_pixels(self.pixels, inner, in_channels, bias=False)
-        self.over_patches = _Transformer(in_channels, in_channels // head_width, int(in_channels * mlp))
+        self.over_patches = _transformer(in_channels, count_heads(in_channels, head_width), int(in_channels * mlp))
 
     def forward(self, streams: Streams) -> Streams:
         """Mix the inner tokens of each patch, then the outer ones."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_activation, make_convolution
-from nasbench.model.blocks.norms import LayerNorm2d, LayerScale
+from nasbench.model.blocks.norms import GlobalResponseNorm, LayerNorm2d, LayerScale
 from nasbench.model.blocks.registry import BLOCKS
 from nasbench.model.blocks.reparam import add_up, as_convolution, kernel_of
 
-# (kernel, dilation) of the branches beside each large kernel: the paper's section 3.1 for 9 and 13, the authors'
-# unireplknet.py for the others
+# (kernel, dilation) of the branches beside each large kernel: the authors' unireplknet.py
 _BRANCHES = {
     7: ((5, 1), (3, 2), (3, 3)),
     9: ((5, 1), (5, 2), (3, 3), (3, 4)),
@@ -27,7 +25,8 @@ class DilatedBranches(nn.Module):
 
     Deployed, it is the large convolution.
 
-    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599, figure 2: Dilated Reparam Block.
+    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599: Dilated Reparam Block; AILab-CVC/UniRepLKNet,
+    unireplknet.py.
     """
 
     def __init__(self, channels: int, kernel: int) -> None:
@@ -63,31 +62,6 @@ class DilatedBranches(nn.Module):
         return as_convolution(add_up(*(kernel_of(branch) for branch in (self.large, *self.branches))), like)
 
 
-class GlobalResponseNorm(nn.Module):
-    """Scale each channel of (N, C, H, W) by its length over the image, relative to that of all channels.
-
-    Source: Woo et al., ConvNeXt V2, 2023, arXiv:2301.00808, section 3.2 and algorithm 1.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
-        self.shift: nn.Parameter | None = nn.Parameter(torch.zeros(channels, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalize, and add the images themselves."""
-        lengths: Tensor = torch.linalg.vector_norm(images, dim=(2, 3), keepdim=True)
-        relative = lengths / (lengths.mean(1, keepdim=True) + 1e-6)
-        output: Tensor = images * (self.scale * relative + 1)
-        return output if self.shift is None else output + self.shift
-
-    def draw(self, generator: torch.Generator) -> None:
-        """Start as the identity, as the paper does."""
-        self.scale.zero_()
-        if self.shift is not None:
-            self.shift.zero_()
-
-
 class ResponseNormedProject(nn.Sequential):
     """A global response norm, a 1x1 convolution with batch norm, a layer scale; deployed, its shift is in the bias.
 
@@ -117,7 +91,8 @@ class UniRepLKNetReduce(nn.Sequential):
 
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)).
 
-    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599, figure 3: the stem and what stands between stages.
+    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599; AILab-CVC/UniRepLKNet, unireplknet.py: the
+    stem and what stands between stages.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, kernel: int, act: str) -> None:
@@ -136,8 +111,8 @@ class UniRepLKNet(nn.Module):
     changes, a 3x3 convolution with layer norm stands before, as between the stages of the paper. Squeezed channels
     are `se` of the output's.
 
-    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599, figures 2 and 3: LarK block, and SmaK block for small
-    kernels.
+    Source: Ding et al., UniRepLKNet, 2023, arXiv:2311.15599: LarK block, and SmaK block for small
+    kernels; AILab-CVC/UniRepLKNet, unireplknet.py.
     Differs: the pointwise layers are 1x1 convolutions and not linear layers; they compute the same.
     """
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError
-from nasbench.model.blocks.convnext import Added, NormedConvolution, norm_as_product
+from nasbench.model.blocks.convnext import Added, NormedConvolution
 from nasbench.model.blocks.layers import make_activation, make_convolution
-from nasbench.model.blocks.norms import LayerNorm2d, LayerScale
+from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.blocks.registry import BLOCKS
+from nasbench.model.blocks.reparam import gain_and_shift
 
 _SCALE = 0.01
 """Where the layer scales start, as in the authors' code."""
@@ -21,7 +22,8 @@ class LargeKernelAttention(nn.Module):
     A kernel K with the dilation d is a depthwise convolution of 2d - 1, a depthwise one of ceil(K / d) with the
     dilation d, and a 1x1 convolution.
 
-    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741, section 3.1 and figure 2.
+    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741; Visual-Attention-Network/VAN-Classification,
+    models/van.py.
 
     Raises:
         BuildError: the dilated convolution would change the size, since no padding on both sides equals its reach.
@@ -71,7 +73,7 @@ class AttentionResidual(nn.Module):
         """Give a gain of the input and a branch that equal this in evaluation mode."""
         assert self.enter.bias is not None and self.leave.bias is not None
         with torch.no_grad():
-            gain, offset = norm_as_product(self.norm)
+            gain, offset = gain_and_shift(self.norm)
             scale = self.scale.scale.flatten()
             self.enter.bias.add_(self.enter.weight.sum((2, 3)) @ offset)
             self.enter.weight.mul_(gain[:, None, None])
@@ -102,8 +104,8 @@ class VisualAttention(nn.Sequential):
     (N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride)). Where the shape changes, a convolution with a
     kernel of 2 * stride - 1 and a batch norm come first.
 
-    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741, figure 3d and section 3.2; norms, scales and
-    the embedding of patches: the authors' code, Visual-Attention-Network/VAN-Classification, models/van.py.
+    Source: Guo et al., Visual Attention Network, 2022, arXiv:2202.09741; norms, scales and the embedding of patches:
+    the authors' code, Visual-Attention-Network/VAN-Classification, models/van.py.
     Differs: kernel, dilation, expansion and activation are chosen by the space.
 
     Raises:
@@ -138,15 +140,3 @@ class VisualAttention(nn.Sequential):
             convolution = make_convolution(in_channels, out_channels, 2 * stride - 1, stride=stride, bias=True)
             layers = [convolution, nn.BatchNorm2d(out_channels), *layers]
         super().__init__(*layers)
-
-
-@BLOCKS.register("layer_norm")
-class ImageLayerNorm(LayerNorm2d):
-    """Normalize the channels of each position; (N, C, H, W) -> (N, C, H, W).
-
-    Source: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; behind each stage of VAN: the authors' code,
-    Visual-Attention-Network/VAN-Classification, models/van.py.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__(in_channels)

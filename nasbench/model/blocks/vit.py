@@ -7,8 +7,8 @@ from math import isqrt
 import torch
 from torch import Tensor, nn
 
-from nasbench.errors import BuildError, ShapeError
-from nasbench.model.blocks.attention import SelfAttention, to_tokens
+from nasbench.errors import ShapeError
+from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, to_tokens
 from nasbench.model.blocks.registry import BLOCKS
 
 _EMBEDDING_STD = 0.02
@@ -57,14 +57,8 @@ class PatchEmbedding(nn.Module):
         self.positions.normal_(0.0, _EMBEDDING_STD, generator=generator)
 
 
-def _make_mlp(channels: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(channels, eps=1e-6), nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
-    )
-
-
 @BLOCKS.register("vit_block")
-class TransformerBlock(nn.Module):
+class TransformerBlock(TransformerLayer):
     """Layer norm, self-attention, shortcut; layer norm, MLP with GELU, shortcut.
 
     (N, L, C) -> (N, L, C). There are C / head_width heads.
@@ -75,20 +69,8 @@ class TransformerBlock(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, *, head_width: int, mlp: float, qkv_bias: bool
     ) -> None:
-        super().__init__()
-        if in_channels % head_width:
-            raise BuildError(f"heads of {head_width} channels do not divide {in_channels} channels evenly")
-        self.attention = nn.Sequential(
-            nn.LayerNorm(in_channels, eps=1e-6),
-            SelfAttention(in_channels, in_channels // head_width, qkv_bias=qkv_bias),
-        )
-        self.mlp = _make_mlp(in_channels, int(in_channels * mlp))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Mix (N, L, C) over positions, then over channels."""
-        tokens = tokens + self.attention(tokens)
-        mixed: Tensor = tokens + self.mlp(tokens)
-        return mixed
+        attention = SelfAttention(in_channels, count_heads(in_channels, head_width), qkv_bias=qkv_bias)
+        super().__init__(in_channels, attention, int(in_channels * mlp))
 
 
 @BLOCKS.register("vit_head")
@@ -113,7 +95,7 @@ class ClassTokenHead(nn.Module):
 class ClassToken(nn.Module):
     """Put a learned token first; (N, L, C) -> (N, L + 1, C).
 
-    Source: d'Ascoli et al., ConViT, 2021, arXiv:2103.10697, section 3.
+    Source: d'Ascoli et al., ConViT, 2021, arXiv:2103.10697; facebookresearch/convit, convit.py.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -191,12 +173,12 @@ def _mix(layers: _GatedAttention | _MixedAttention, tokens: Tensor, shares: Tens
 
 
 @BLOCKS.register("gpsa_block")
-class GatedPositionalBlock(nn.Module):
+class GatedPositionalBlock(TransformerLayer):
     """Layer norm, attention mixed from content and relative position by a gate for each head; MLP; shortcuts.
 
     (N, L, C) -> (N, L, C), of a square image without class token.
 
-    Source: d'Ascoli et al., ConViT, 2021, arXiv:2103.10697, equations 6 to 8.
+    Source: d'Ascoli et al., ConViT, 2021, arXiv:2103.10697; facebookresearch/convit, convit.py.
     Differs: attention is not divided by its sums, which are 1; the linear layers of positions are drawn as any other.
     """
 
@@ -210,19 +192,7 @@ class GatedPositionalBlock(nn.Module):
         mlp: float,
         shape: tuple[int, int],
     ) -> None:
-        super().__init__()
-        if in_channels % head_width:
-            raise BuildError(f"heads of {head_width} channels do not divide {in_channels} channels evenly")
-        side = isqrt(shape[0])
+        heads, side = count_heads(in_channels, head_width), isqrt(shape[0])
         if side**2 != shape[0]:
             raise ShapeError(f"{shape[0]} tokens are not the positions of a square image")
-        self.attention = nn.Sequential(
-            nn.LayerNorm(in_channels, eps=1e-6), _GatedAttention(in_channels, in_channels // head_width, side)
-        )
-        self.mlp = _make_mlp(in_channels, int(in_channels * mlp))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Mix (N, L, C) over positions, then over channels."""
-        tokens = tokens + self.attention(tokens)
-        mixed: Tensor = tokens + self.mlp(tokens)
-        return mixed
+        super().__init__(in_channels, _GatedAttention(in_channels, heads, side), int(in_channels * mlp))

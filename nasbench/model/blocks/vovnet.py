@@ -29,7 +29,7 @@ class SeparableConv(nn.Sequential):
 class EffectiveSqueezeExcite(nn.Module):
     """Scale each channel by a gate computed with one 1x1 convolution from the means of all; the shape stays.
 
-    Source: Lee and Park, CenterMask, 2020, arXiv:1911.06667, figure 3.
+    Source: Lee and Park, CenterMask, 2020, arXiv:1911.06667.
     """
 
     def __init__(self, channels: int) -> None:
@@ -51,9 +51,9 @@ class OneShotAggregation(nn.Module):
     `residual` is set and the shapes agree. Where `depthwise`, the convolutions of the chain are separable, behind a
     1x1 convolution to their width.
 
-    Source: Lee et al., An Energy and GPU-Computation Efficient Backbone Network, 2019, arXiv:1904.09730, figure 1b;
-    residual and effective squeeze-and-excitation: Lee and Park, CenterMask, 2020, arXiv:1911.06667, figure 3;
-    the depthwise form: timm, vovnet.py.
+    Source: Lee et al., An Energy and GPU-Computation Efficient Backbone Network, 2019, arXiv:1904.09730;
+    residual and effective squeeze-and-excitation: Lee and Park, CenterMask, 2020, arXiv:1911.06667; the depthwise form:
+    timm, vovnet.py.
     Differs: kernel and activation are chosen by the space.
     """
 

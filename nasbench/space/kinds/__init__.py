@@ -6,6 +6,7 @@ registered under the same name in `nasbench.model.blocks`, in a file of the same
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from string import hexdigits
@@ -24,7 +25,6 @@ from nasbench.space.kinds import (
     efficientvmamba,
     emo,
     gates,
-    genet,
     hardnet,
     head,
     iformer,
@@ -37,7 +37,6 @@ from nasbench.space.kinds import (
     mobileone,
     moganet,
     nasbench201,
-    pp_lcnet,
     repnext,
     repvit,
     resnet,
@@ -60,9 +59,7 @@ FAMILIES = (
     resnet,
     nasbench201,
     mobilenet_v4,
-    pp_lcnet,
     rexnet,
-    genet,
     mobileone,
     repvit,
     repnext,
@@ -98,6 +95,10 @@ KINDS: dict[str, Kind] = {kind.name: kind for family in FAMILIES for kind in fam
 
 _TEXT = Rule("a text", lambda value: isinstance(value, str) and 1 <= len(value) <= 4096)
 _SHA256 = Rule("64 hexadecimal digits", lambda v: isinstance(v, str) and len(v) == 64 and set(v) <= set(hexdigits))
+# timm takes more than names, such as hf-hub:user/network, which it would fetch
+_TIMM_NAME = Rule(
+    "a name of timm", lambda v: isinstance(v, str) and re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)?", v) is not None
+)
 
 FOREIGN_KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -117,6 +118,15 @@ FOREIGN_KINDS: dict[str, Kind] = {
             "the user's",
             Option("target", _TEXT, ""),
             Option("sha256", _SHA256, ""),
+            out="same",
+            strided=False,
+        ),
+        make_kind(
+            "timm",
+            "a whole network of timm, by its name there",
+            "timm, PyTorch Image Models",
+            Option("name", _TIMM_NAME, ""),
+            Option("version", _TEXT, ""),
             out="same",
             strided=False,
         ),

@@ -39,10 +39,10 @@ KINDS = (
     make_kind(
         "metanext",
         "residual: depthwise operator, batch norm, pointwise expand, pointwise project",
-        "Yu et al. 2023, arXiv:2303.16900, figure 2",
+        "Yu et al. 2023, arXiv:2303.16900",
         Option("mixer", MIXER, "inception"),
-        Option("share", SHARE, 0.125),
-        Option("band", ODD, 11),
+        Option("share", SHARE, 0.125, only=("mixer", "inception")),
+        Option("band", ODD, 11, only=("mixer", "inception")),
         _EXPAND,
         _GELU,
     ),

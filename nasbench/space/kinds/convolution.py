@@ -19,5 +19,12 @@ KINDS = (
     make_kind(
         "norm_act", "batch norm, activation", "He et al. 2016, arXiv:1603.05027", RELU, out="same", strided=False
     ),
+    make_kind(
+        "layer_norm",
+        "layer norm over the channels of each position of an image",
+        "Ba et al. 2016, arXiv:1607.06450",
+        out="same",
+        strided=False,
+    ),
     make_kind("identity", "nothing: the row vanishes from the network", "-", out="same", strided=False),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasbench.space.kinds.rules import COUNT, FACTOR, FLAG, KERNEL, Kind, Option, Rule, make_kind, one_of
 
-_SOURCE = "Maaz et al. 2022, arXiv:2206.10589, figure 2"
+_SOURCE = "Maaz et al. 2022, arXiv:2206.10589"
 _SPLITS = Rule("a whole number from 2 to 64", lambda value: COUNT.test(value) and 2 <= value <= 64)
 
 KINDS: tuple[Kind, ...] = (

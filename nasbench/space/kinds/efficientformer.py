@@ -9,13 +9,11 @@ _RATIO = Option("ratio", FACTOR, 4)
 _GELU = Option("act", ACTIVATION, "gelu")
 
 KINDS = (
-    make_kind(
-        "efficientformer_4d", "average pooling, then 1x1 convolutions", f"{_PAPER}, figure 3", KERNEL, _RATIO, _GELU
-    ),
+    make_kind("efficientformer_4d", "average pooling, then 1x1 convolutions", _PAPER, KERNEL, _RATIO, _GELU),
     make_kind(
         "efficientformer_3d",
         "self-attention with a bias for each distance, then a multilayer perceptron",
-        f"{_PAPER}, figure 3; bias: Graham et al. 2021, arXiv:2104.01136, section 4.2",
+        f"{_PAPER}; bias: Graham et al. 2021, arXiv:2104.01136",
         Option("heads", COUNT, 8),
         Option("key", COUNT, 32),
         Option("value", COUNT, 128),
@@ -26,7 +24,7 @@ KINDS = (
     make_kind(
         "efficientformer_head",
         "layer norm, average over the image, the mean of one or two classifiers",
-        f"{_PAPER}; two classifiers: Touvron et al. 2020, arXiv:2012.12877, section 4",
+        f"{_PAPER}; two classifiers: Touvron et al. 2020, arXiv:2012.12877",
         Option("classifiers", one_of("one", "two"), "two"),
         out="classes",
         strided=False,

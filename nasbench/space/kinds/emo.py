@@ -29,7 +29,7 @@ KINDS = (
     make_kind(
         "irmb",
         "inverted residual with attention over spread windows before the expansion",
-        "Zhang et al. 2023, arXiv:2301.01146, figure 2",
+        "Zhang et al. 2023, arXiv:2301.01146",
         KERNEL,
         _EXPAND,
         _SILU,
@@ -39,7 +39,7 @@ KINDS = (
     make_kind(
         "i2rmb",
         "inverted residual with attention over near and spread windows behind the expansion, layer scale",
-        "Zhang et al. 2024, arXiv:2412.06674, section 3.3",
+        "Zhang et al. 2024, arXiv:2412.06674",
         Option("kernel", ODD, 5),
         _EXPAND,
         _SILU,
@@ -54,12 +54,5 @@ KINDS = (
         _SILU,
         Option("first_act", ACTIVATION, "none"),
         SE,
-    ),
-    make_kind(
-        "channel_norm",
-        "layer norm over the channels of each position",
-        "Ba et al. 2016, arXiv:1607.06450",
-        out="same",
-        strided=False,
     ),
 )

@@ -13,7 +13,7 @@ _RELU6 = Option("act", ACTIVATION, "relu6")
 def harmonic_links(layer: int) -> tuple[int, ...]:
     """Give the layers that one layer, counted from 1, takes its input from; layer 0 is the block's input.
 
-    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948, section 3.1.
+    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948.
     """
     return tuple(layer - 2**power for power in range(layer.bit_length()) if layer % 2**power == 0)
 
@@ -21,7 +21,7 @@ def harmonic_links(layer: int) -> tuple[int, ...]:
 def harmonic_width(layer: int, in_channels: int, growth: int, multiplier: float) -> int:
     """Give the output channels of one layer: `growth`, times `multiplier` for each 2 in the layer's number, made even.
 
-    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948, section 3.1; rounded as in the authors' code.
+    Source: Chao et al., HarDNet, 2019, arXiv:1909.00948; rounded as in the authors' code.
     """
     if layer == 0:
         return in_channels
@@ -46,7 +46,7 @@ KINDS = (
     make_kind(
         "hard_block",
         "harmonic dense block: a layer takes those that lie a power of 2 before it",
-        "Chao et al. 2019, arXiv:1909.00948, figure 1",
+        "Chao et al. 2019, arXiv:1909.00948",
         Option("layers", DEPTH, 8),
         Option("growth", COUNT, 16),
         Option("multiplier", FACTOR, 1.7),
@@ -58,7 +58,7 @@ KINDS = (
     make_kind(
         "hard_transition",
         "convolution, then downsampling by max pooling or a depthwise convolution",
-        "Chao et al. 2019, arXiv:1909.00948, section 3.2",
+        "Chao et al. 2019, arXiv:1909.00948",
         Option("kernel", ODD, 1),
         Option("pool_kernel", COUNT, 2, unless="depthwise"),
         Option("depthwise", FLAG, False),

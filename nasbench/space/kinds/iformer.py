@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasbench.space.kinds.rules import ACTIVATION, COUNT, FACTOR, KERNEL, ODD, Kind, Option, make_kind
 
-_SOURCE = "Zheng 2025, arXiv:2501.15369, figure 4"
+_SOURCE = "Zheng 2025, arXiv:2501.15369"
 _EXPAND = Option("expand", FACTOR, 4)
 _GELU = Option("act", ACTIVATION, "gelu")
 

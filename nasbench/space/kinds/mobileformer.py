@@ -13,14 +13,14 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "mobileformer_lite",
         "expanding depthwise convolution, then pointwise",
-        f"{_SOURCE}, table 1; Li et al. 2021, arXiv:2108.05894",
+        f"{_SOURCE}; Li et al. 2021, arXiv:2108.05894",
         Option("expand", COUNT, 2),
         _GROUPS,
     ),
     make_kind(
         "mobileformer_tokens",
         "a second stream of learned tokens beside the images",
-        f"{_SOURCE}, section 3.1",
+        _SOURCE,
         Option("tokens", COUNT, 6),
         Option("width", COUNT, 192),
         out="same",
@@ -30,7 +30,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "mobileformer_block",
         "inverted residual with dynamic ReLU, beside a transformer of tokens",
-        f"{_SOURCE}, figure 3",
+        _SOURCE,
         Option("expand", COUNT, 6),
         *_HEADS,
         _GROUPS,
@@ -41,7 +41,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "mobileformer_down",
         "two expanding depthwise and pointwise pairs with dynamic ReLU, beside a transformer of tokens",
-        f"{_SOURCE}, section 3.4",
+        _SOURCE,
         Option("expand", COUNT, 6),
         Option("expand_again", COUNT, 4),
         *_HEADS,
@@ -53,7 +53,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "mobileformer_head",
         "tokens look at the images once more; pooled images and the first token, two layers",
-        f"{_SOURCE}, section 3.4",
+        _SOURCE,
         Option("expand", COUNT, 6),
         Option("hidden", COUNT, 1280),
         Option("heads", COUNT, 2),

@@ -10,7 +10,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "uib",
         "universal inverted bottleneck: optional depthwise, expand, optional depthwise, project",
-        "Qin et al. 2024, arXiv:2404.10518, figure 4",
+        "Qin et al. 2024, arXiv:2404.10518",
         Option("start", ODD_OR_NONE, 0),
         Option("kernel", ODD_OR_NONE, 3),
         Option("expand", FACTOR, 4),
@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "mobile_mqa",
         "mobile multi-query attention, keys and values optionally of a smaller image",
-        "Qin et al. 2024, arXiv:2404.10518, equation 1",
+        "Qin et al. 2024, arXiv:2404.10518",
         Option("heads", COUNT, 4),
         Option("head_channels", COUNT, 64),
         Option("kv_kernel", ODD_OR_NONE, 0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasbench.space.kinds.rules import DEPTH, KERNEL, RELU, SE, Kind, Option, make_kind
 
-_SOURCE = "Vasu et al. 2022, arXiv:2206.04040, figure 3"
+_SOURCE = "Vasu et al. 2022, arXiv:2206.04040"
 _BRANCHES = Option("branches", DEPTH, 1)
 
 KINDS: tuple[Kind, ...] = (

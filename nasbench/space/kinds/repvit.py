@@ -8,7 +8,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "repvit",
         "depthwise convolution trained as branches, squeeze-excite, feed-forward",
-        "Wang et al. 2023, arXiv:2307.09283, figures 3 and 5",
+        "Wang et al. 2023, arXiv:2307.09283",
         KERNEL,
         Option("expand", FACTOR, 2),
         SE,

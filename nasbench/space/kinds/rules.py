@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,7 @@ class Option:
 
     `needs` names the option without which this one has no effect: where that is 0, this one leaves no trace either.
     `unless` names the option that takes this one's place: where that is not 0, this one leaves no trace.
+    `only` names an option and the one value of it with which this one has an effect.
     """
 
     name: str
@@ -60,10 +61,21 @@ class Option:
     default: Scalar
     needs: str | None = None
     unless: str | None = None
+    only: tuple[str, Scalar] | None = None
+
+    def conditions(self) -> Iterator[tuple[str, Callable[[Scalar], bool], str]]:
+        """Give each option that decides on this one's effect: its name, the values that take it away, and words."""
+        if self.needs is not None:
+            yield self.needs, lambda value: not value, "is 0"
+        if self.unless is not None:
+            yield self.unless, bool, "is above 0"
+        if self.only is not None:
+            other, wanted = self.only
+            yield other, lambda value: value != wanted, f"is not {wanted}"
 
     def has_effect(self, values: Mapping[str, Scalar]) -> bool:
         """Say whether this option changes the module, given the values of all options of its kind."""
-        return (self.needs is None or bool(values[self.needs])) and (self.unless is None or not values[self.unless])
+        return not any(idles(values[other]) for other, idles, _ in self.conditions())
 
 
 ComputeOut = Callable[[int, Mapping[str, Any]], int]

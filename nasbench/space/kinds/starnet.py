@@ -10,7 +10,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "star",
         "two 1x1 convolutions multiplied element by element between depthwise convolutions",
-        "Ma et al. 2024, arXiv:2403.19967, figure 4",
+        "Ma et al. 2024, arXiv:2403.19967",
         Option("kernel", ODD, 7),
         Option("expand", FACTOR, 4),
         Option("act", ACTIVATION, "relu6"),

@@ -11,14 +11,14 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "unireplknet_reduce",
         "convolution, layer norm over the channels, activation",
-        f"{_SOURCE}, figure 3",
+        _SOURCE,
         KERNEL,
         Option("act", ACTIVATION, "none"),
     ),
     make_kind(
         "unireplknet",
         "large depthwise kernel trained with dilated ones, squeeze-excite, feed-forward",
-        f"{_SOURCE}, figures 2 and 3",
+        _SOURCE,
         Option("kernel", _LARGE, 13),
         Option("dilated", FLAG, True),
         Option("expand", FACTOR, 4),

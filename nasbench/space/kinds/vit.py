@@ -32,7 +32,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "gpsa_block",
         "gated positional self-attention and an MLP over the tokens of a square image",
-        "d'Ascoli et al. 2021, arXiv:2103.10697, equations 6 to 8",
+        "d'Ascoli et al. 2021, arXiv:2103.10697",
         Option("head_width", COUNT, 48),
         Option("mlp", FACTOR, 4),
         out="same",
@@ -44,7 +44,7 @@ KINDS: tuple[Kind, ...] = (
     make_kind(
         "class_token",
         "put a learned token first",
-        "d'Ascoli et al. 2021, arXiv:2103.10697, section 3",
+        "d'Ascoli et al. 2021, arXiv:2103.10697",
         out="same",
         strided=False,
         takes=("tokens",),

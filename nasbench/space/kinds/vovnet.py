@@ -8,7 +8,7 @@ KINDS = (
     make_kind(
         "osa",
         "max pooling, a chain of convolutions, and one on the outputs of all of them",
-        "Lee et al. 2019, arXiv:1904.09730, figure 1b; Lee and Park 2020, arXiv:1911.06667, figure 3",
+        "Lee et al. 2019, arXiv:1904.09730; Lee and Park 2020, arXiv:1911.06667",
         Option("width", COUNT, 128),
         Option("layers", DEPTH, 5),
         KERNEL,

@@ -7,4 +7,5 @@ ROWS = (
     ("max_pool", 8, 8, 1, {"kernel": 5}),
     ("norm_act", 8, 8, 1, {}),
     ("norm_act", 8, 8, 1, {"act": "none"}),
+    ("layer_norm", 8, 8, 1, {}),
 )

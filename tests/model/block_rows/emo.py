@@ -8,5 +8,4 @@ ROWS = (
     ("i2rmb", 24, 24, 1, {"attention": True, "head_width": 8, "window": 4}),
     ("emo_stem", 3, 8, 2, {"se": 1.0}),
     ("emo_stem", 3, 8, 2, {"kernel": 5, "act": "relu", "first_act": "silu", "se": 0.5}),
-    ("channel_norm", 8, 8, 1, {}),
 )

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import torch
-from reference import counted_by_torch, published
+from families.reference import counted_by_torch, published
 
 from nasbench.model.build import Network, trace_shapes
 from nasbench.model.deploy import deploy

@@ -69,7 +69,7 @@ def test_a_response_norm_starts_as_the_identity_and_weighs_channels_by_their_nor
     images = torch.randn(1, 160, 4, 4)
 
     assert torch.equal(norm(images), images)
-    norm.gain.data.fill_(1.0)
+    norm.scale.data.fill_(1.0)
     lengths = images.square().sum((2, 3), keepdim=True).sqrt()
     assert torch.allclose(norm(images), images + images * lengths / lengths.mean(), atol=1e-5)
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference import counted, counted_by_torch, published
-from wiring import copy_in_order
+from families.reference import counted, counted_by_torch, published
+from families.wiring import copy_in_order
 
 from nasbench.errors import BuildError
 from nasbench.model.build import build

@@ -5,7 +5,7 @@ The READMEs cut parameters after one digit, and count MACs with fvcore, which co
 
 import pytest
 import torch
-from reference import counted
+from families.reference import counted
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.emo import attend_in_windows

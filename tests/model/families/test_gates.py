@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from families.reference import counted, published
+from families.wiring import copy_in_order
 from forms import randomize_norms, relative_difference
-from reference import counted, published
 from torch import nn
 from torch.nn import functional
-from wiring import copy_in_order
 
 from nasbench.errors import BuildError
 from nasbench.model.build import build, initialize

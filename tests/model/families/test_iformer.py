@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from families.reference import counted
 from forms import randomize_norms
-from reference import counted
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.iformer import IFormerSHMA

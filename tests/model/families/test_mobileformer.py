@@ -5,7 +5,7 @@ Their MACs lie about as far above ours as batch norms and dynamic ReLUs have ele
 
 import pytest
 import torch
-from reference import counted
+from families.reference import counted
 
 from nasbench.errors import BuildError
 from nasbench.model.blocks.mobileformer import _DynamicReLU

@@ -1,4 +1,4 @@
-"""PP-LCNet against timm: parameters, MACs, and logits with its weights."""
+"""PP-LCNet against the layers of the authors' code and against timm: counts, and logits with timm's weights."""
 
 import pytest
 import torch
@@ -16,11 +16,48 @@ IN_TIMM = {
 }
 BY_WIDTH = {"pp_lcnet_x0_25": 0.25, "pp_lcnet_x2_0": 2.0, "pp_lcnet_x2_5": 2.5}
 """Widths that timm gives no name, and makes by the same function."""
+WIDTHS = {**BY_WIDTH, **{name: int(timm_name[-3:]) / 100 for name, timm_name in IN_TIMM.items()}}
+
+HIDDEN_BIASES = 1280
+"""The last hidden layer has biases in timm, and none in the authors' code."""
+
+# kernel, input and output channels, squeeze-and-excitation: PaddlePaddle/PaddleClas,
+# ppcls/arch/backbone/legendary_models/pp_lcnet.py
+ROWS = (
+    (3, 16, 32, False),
+    *((3, 32, 64, False), (3, 64, 64, False)),
+    *((3, 64, 128, False), (3, 128, 128, False)),
+    *((3, 128, 256, False), *[(5, 256, 256, False)] * 5),
+    *((5, 256, 512, True), (5, 512, 512, True)),
+)
+
+
+def scaled(channels, width):
+    """Round to a multiple of 8, at least 8, which loses at most a tenth."""
+    rounded = max(8, int(channels * width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels * width else rounded
+
+
+def params_of(width):
+    """Stem, depthwise and pointwise convolutions with batch norms, 1x1 without bias to 1280, classifier."""
+    total = (27 + 2) * scaled(16, width) + scaled(512, width) * 1280 + 1281 * 1000
+    for kernel, before, behind, excite in ROWS:
+        before, behind = scaled(before, width), scaled(behind, width)
+        total += before * (kernel**2 + 2) + before * behind + 2 * behind
+        total += 2 * before * (before // 4) + before // 4 + before if excite else 0
+    return total
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_parameters_are_those_of_the_authors_layers(name):
+    assert counted(name)[0] == params_of(WIDTHS[name])
 
 
 @pytest.mark.parametrize("name", IN_TIMM)
 def test_params_and_macs_equal_those_of_timm(name, timm_model):
-    assert counted(name) == counted_by_torch(timm_model(IN_TIMM[name]), published(name).input_shape)
+    params, macs = counted_by_torch(timm_model(IN_TIMM[name]), published(name).input_shape)
+
+    assert counted(name) == (params - HIDDEN_BIASES, macs)
 
 
 @pytest.mark.usefixtures("timm_model")
@@ -31,13 +68,16 @@ def test_other_widths_equal_those_of_the_function_in_timm(name):
     with torch.device("meta"):
         model = _gen_lcnet("lcnet_100", BY_WIDTH[name]).eval()
 
-    assert counted(name) == counted_by_torch(model, published(name).input_shape)
+    params, macs = counted_by_torch(model, published(name).input_shape)
+
+    assert counted(name) == (params - HIDDEN_BIASES, macs)
 
 
 def test_logits_equal_those_of_timm_with_its_weights(timm_model):
     architecture = published("pp_lcnet_x0_35")
     model = timm_model("lcnet_035", device="cpu")
     network = build(architecture).eval()
+    model.conv_head.bias = None
     copy_in_order(model, network)
     images = torch.randn(1, *architecture.input_shape, generator=torch.Generator().manual_seed(1))
 

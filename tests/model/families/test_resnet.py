@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 import torch
-from reference import counted, counted_by_torch, published
-from wiring import copy_in_order
+from families.reference import counted, counted_by_torch, published
+from families.wiring import copy_in_order
 
 from nasbench.model.build import build
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from deployed import deployed, layers_of
+from families.deployed import deployed, layers_of
+from families.reference import counted, counted_by_torch, published
+from families.wiring import copy_in_order
 from forms import relative_difference
-from reference import counted, counted_by_torch, published
-from wiring import copy_in_order
 
 from nasbench.model.build import build
 from nasbench.model.trace import make_module

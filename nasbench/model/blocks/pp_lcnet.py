@@ -1,1 +1,0 @@
-"""The blocks of PP-LCNet."""

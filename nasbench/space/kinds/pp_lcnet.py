@@ -1,7 +1,0 @@
-"""The blocks of PP-LCNet."""
-
-from __future__ import annotations
-
-from nasbench.space.kinds.rules import Kind
-
-KINDS: tuple[Kind, ...] = ()
