@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ import typer
 
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
-from nasbench.units import format_clock
+from nasbench.units import format_clock, format_count
 
 if TYPE_CHECKING:
     from nasbench.device.base import Device
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nasbench.records import TimingPlan
     from nasbench.space.architecture import Architecture
     from nasbench.store.log import RunLog
+    from nasbench.store.published import Published
 
 _SAMPLE = 10
 _CACHES = ("hot", "cold")
@@ -35,12 +36,22 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="NETWORK",
-            help="Published name, file.yaml, file.onnx, package.module:factory, or RUN#TRIAL of a stored run.",
+            help="Published name, timm/NAME, file.yaml, file.onnx, package.module:factory, or RUN#TRIAL of a run.",
         ),
     ] = None,
     family: Annotated[
         str | None,
-        typer.Option(metavar="NAME[,NAME...]", help="Measure all published architectures of these search spaces too."),
+        typer.Option(
+            metavar="NAME[,NAME...]|all", help="Measure all published architectures of these search spaces too."
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="NAME=VALUE", help="Leave out what counts more: macs=5G, params=10M."),
+    ] = None,
+    timm_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="timm's results-imagenet.csv, for the published top-1 of timm/NAME."),
     ] = None,
     space: Annotated[str | None, typer.Option(help="Measure sampled architectures of this search space too.")] = None,
     sample: Annotated[
@@ -102,7 +113,9 @@ def bench(
 
     asked = _Asked(
         texts=tuple(networks or ()),
-        families=tuple(filter(None, family.split(","))) if family else (),
+        families=_read_families(family) if family else (),
+        limits=_read_limits(limit or ()),
+        timm_results=str(timm_results) if timm_results else None,
         space=space,
         sample=sample,
         seed=seed,
@@ -119,12 +132,13 @@ def bench(
     settings = _find_settings(asked)
     check_threads(asked.threads, asked.devices)
     _check_top(asked, len(found), len(settings))
+    published = _find_published(asked, found)
     with open_devices([setting.spec for setting in settings]) as devices:
         opened = [(devices[setting.spec], setting.dtype) for setting in settings]
         if energy:
             _check_energy([one for one, _ in opened])
         entries = plan_entries(found, opened, asked.batches, plan)
-        _measure(asked, entries, run, fresh, json_output)
+        _measure(asked, entries, published, run, fresh, json_output)
 
 
 @dataclass(frozen=True)
@@ -133,6 +147,8 @@ class _Asked:
 
     texts: tuple[str, ...]
     families: tuple[str, ...]
+    limits: Mapping[str, float]
+    timm_results: str | None
     space: str | None
     sample: int | None
     seed: int
@@ -153,6 +169,23 @@ def _read_plan(level: str, cache: str, energy: bool) -> TimingPlan:
     if cache not in _CACHES:
         raise unknown_name("cache state", cache, _CACHES)
     return replace(LEVELS[level], cache=cache, energy=energy)
+
+
+def _read_families(text: str) -> tuple[str, ...]:
+    from nasbench.measure.networks import all_families
+
+    return all_families() if text == "all" else tuple(filter(None, text.split(",")))
+
+
+def _read_limits(texts: Sequence[str]) -> dict[str, float]:
+    """Read `macs=5G`; what would have to be measured first limits nothing here."""
+    from nasbench.search.settings import read_limits
+
+    limits = read_limits(tuple(texts))
+    for name in limits:
+        if name not in ("params", "macs"):
+            raise DefinitionError(f"--max {name} is not counted before measuring; params and macs are")
+    return limits
 
 
 def _read_counts(option: str, text: str) -> tuple[int, ...]:
@@ -189,7 +222,34 @@ def _find_networks(asked: _Asked) -> list[tuple[str, Architecture]]:
             _note(f"{text} is the network {same} again; it is measured once")
         else:
             networks[text if name in networks else name] = architecture
-    return list(networks.items())
+    return _within(asked.limits, networks)
+
+
+def _within(limits: Mapping[str, float], networks: Mapping[str, Architecture]) -> list[tuple[str, Architecture]]:
+    """Leave out what counts more than is allowed; a network that cannot be counted stays."""
+    from nasbench.measure.bench import cost_of
+    from nasbench.measure.networks import exceeds
+
+    kept = [(name, one) for name, one in networks.items() if not limits or not exceeds(cost_of(one), limits)]
+    if len(kept) < len(networks):
+        words = " or ".join(f"{format_count(round(limit))} {name}" for name, limit in limits.items())
+        _note(f"{len(networks) - len(kept)} of {len(networks)} networks have more than {words} and are left out")
+    if not kept:
+        raise DefinitionError("--max leaves no network; allow more")
+    return kept
+
+
+def _find_published(asked: _Asked, networks: Sequence[tuple[str, Architecture]]) -> dict[str, Published]:
+    """Give what is published of the networks, now: the run keeps it, whatever the definitions become."""
+    from nasbench.measure.published import find_published
+    from nasbench.measure.timm_results import state_timm
+    from nasbench.model.foreign import is_timm
+
+    named = dict(networks)
+    if asked.timm_results and not any(map(is_timm, named.values())):
+        raise DefinitionError("--timm-results has no effect without timm/NAME; definitions have the figures of others")
+    stated = state_timm(named, Path(asked.timm_results)) if asked.timm_results else {}
+    return find_published(named, asked.families, stated)
 
 
 def _find_settings(asked: _Asked) -> list[Setting]:
@@ -228,7 +288,14 @@ def _check_energy(devices: Iterable[Device]) -> None:
         _note(f"{name} has no counter of energy that can be read here; its rows have none")
 
 
-def _measure(asked: _Asked, entries: Sequence[Entry], run: Path | None, fresh: bool, json_output: bool) -> None:
+def _measure(
+    asked: _Asked,
+    entries: Sequence[Entry],
+    published: Mapping[str, Published],
+    run: Path | None,
+    fresh: bool,
+    json_output: bool,
+) -> None:
     from nasbench.cli.interrupt import interruptible, resumable
     from nasbench.cli.status import StatusLine, describe_processes
     from nasbench.measure.bench import BEST, Bench
@@ -243,7 +310,7 @@ def _measure(asked: _Asked, entries: Sequence[Entry], run: Path | None, fresh: b
     began = time.monotonic()
     with (
         MeasurementCache(say=_note) as cache,
-        RunLog.create(folder, _manifest(asked, entries)) as log,
+        RunLog.create(folder, _manifest(asked, entries, published)) as log,
         interruptible(again),
         resumable(again),
     ):
@@ -258,7 +325,7 @@ def _measure(asked: _Asked, entries: Sequence[Entry], run: Path | None, fresh: b
             best = asked.runtime == BEST
             measuring = Bench(left, log, cache, fresh=fresh, whole_groups=best, seed=asked.seed, first_trial=first)
             rows = measuring.run(watch)
-    _print(asked, rows, raced, folder, time.monotonic() - began, json_output)
+    _print(asked, rows, published, raced, folder, time.monotonic() - began, json_output)
 
 
 def _race(entries: Sequence[Entry], asked: _Asked, log: RunLog) -> Shortlist:
@@ -288,9 +355,10 @@ def _describe(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} row{'' if len(entries) == 1 else 's'} to {entries[0].plan.level}: {' x '.join(words)}"
 
 
-def _manifest(asked: _Asked, entries: Sequence[Entry]) -> dict[str, Any]:
+def _manifest(asked: _Asked, entries: Sequence[Entry], published: Mapping[str, Published]) -> dict[str, Any]:
     from nasbench.runtime.base import find_runtime
     from nasbench.store.manifest import circumstances
+    from nasbench.store.published import KEY, describe_published
 
     specs = list(dict.fromkeys(entry.device.spec for entry in entries))
     packages = {package for spec in specs for package in find_runtime(spec.runtime).packages}
@@ -301,6 +369,7 @@ def _manifest(asked: _Asked, entries: Sequence[Entry]) -> dict[str, Any]:
         "limits": {},
         "space": asked.space,
         "networks": {entry.network: entry.architecture.digest for entry in entries},
+        KEY: describe_published(published),
         "devices": [{"name": spec.name, "runtime": spec.runtime, "digest": spec.digest} for spec in specs],
         "level": entries[0].plan.level,
         "settings": plain,
@@ -332,20 +401,27 @@ def _describe_reuse(asked: _Asked) -> str:
 
 
 def _print(
-    asked: _Asked, rows: Sequence[Row], raced: Shortlist | None, folder: Path, seconds: float, json_output: bool
+    asked: _Asked,
+    rows: Sequence[Row],
+    published: Mapping[str, Published],
+    raced: Shortlist | None,
+    folder: Path,
+    seconds: float,
+    json_output: bool,
 ) -> None:
     from nasbench.cli.bench_table import as_data, print_bench, print_ranking, ranking_data, summarize
     from nasbench.measure.bench import BEST, verdicts
 
     best = asked.runtime == BEST
     if json_output:
-        data = {"run": str(folder), "seed": asked.seed, "rows": as_data(rows, best), "verdicts": dict(verdicts(rows))}
+        data = {"run": str(folder), "seed": asked.seed, "rows": as_data(rows, best, published)}
+        data["verdicts"] = dict(verdicts(rows))
         typer.echo(json.dumps(data | {"seconds": seconds} | (ranking_data(raced) if raced else {})))
     else:
         if raced is not None:
             print_ranking(raced)
         if rows:
-            print_bench(rows, best)
+            print_bench(rows, best, published)
             typer.echo(f"{summarize(rows)}; took {format_clock(seconds)}")
         typer.echo(f"wrote {folder}/: evaluations.parquet, measurements.parquet. Draw it: nasbench plot {folder}")
     if not any(row.measurement for row in rows):

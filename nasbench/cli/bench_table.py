@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,13 @@ import typer
 from nasbench.cli.tables import print_rows
 from nasbench.measure.bench import Row, origin_of, tail_s, verdicts
 from nasbench.measure.best import Best, agrees, find_best, speed_up
-from nasbench.measure.networks import published_top1
 from nasbench.runtime.base import find_runtime
 from nasbench.units import format_bytes, format_clock, format_count, format_joules, format_seconds
 
 if TYPE_CHECKING:
     from nasbench.measure.shortlist import Shortlist
+    from nasbench.records import Cost
+    from nasbench.store.published import Published
 
 _IN_PROCESS = "interval in the process"
 """What the interval of a screen and of a race is called: another process may lie outside of it."""
@@ -41,9 +42,9 @@ class Notes:
         return f" [{self.texts.index(text) + 1}]"
 
 
-def print_bench(rows: Sequence[Row], best: bool) -> None:
+def print_bench(rows: Sequence[Row], best: bool, published: Mapping[str, Published]) -> None:
     """Print the rows, with what is equal in all of them above and reasons below; `best` compares the runtimes."""
-    table = _Table(rows, find_best(rows) if best else [])
+    table = _Table(rows, find_best(rows) if best else [], published)
     shared, columns = table.columns()
     typer.echo(", ".join(f"{name} {value}" for name, value in shared.items()))
     cells = [tuple(show(index) for show in columns.values()) for index in range(len(rows))]
@@ -123,8 +124,8 @@ def summarize(rows: Sequence[Row]) -> str:
     return f"{words}; {reused} reused (--fresh measures again)" if reused else words
 
 
-def as_data(rows: Sequence[Row], best: bool) -> list[dict[str, Any]]:
-    """Give the rows as JSON data, raw and SI."""
+def as_data(rows: Sequence[Row], best: bool, published: Mapping[str, Published]) -> list[dict[str, Any]]:
+    """Give the rows as JSON data, raw and SI; what is published has the names of the stored columns."""
     best_of = {index: one for one in find_best(rows) for index in one.members} if best else {}
     found = []
     for index, row in enumerate(rows):
@@ -140,6 +141,9 @@ def as_data(rows: Sequence[Row], best: bool) -> list[dict[str, Any]]:
             "verdict": "failed",
             "params": evaluation.cost.params if evaluation.cost else None,
             "macs": evaluation.cost.macs if evaluation.cost else None,
+            "deployed_params": evaluation.cost.deployed_params if evaluation.cost else None,
+            "deployed_macs": evaluation.cost.deployed_macs if evaluation.cost else None,
+            **_published_data(published.get(row.entry.network)),
         }
         if measured is not None:
             data |= {
@@ -168,18 +172,29 @@ def as_data(rows: Sequence[Row], best: bool) -> list[dict[str, Any]]:
     return found
 
 
+def _published_data(stated: Published | None) -> dict[str, Any]:
+    figures = ("top1", "params", "macs", "form", "source")
+    return {
+        "family": stated.family if stated else None,
+        **{f"published_{name}": getattr(stated, name) if stated else None for name in figures},
+        "published_latencies": [dict(one) for one in stated.latencies] if stated and stated.latencies else None,
+    }
+
+
 def _print_notes(notes: Notes) -> None:
     for number, text in enumerate(notes.texts, 1):
         typer.echo(f"[{number}] {text}")
 
 
 class _Table:
-    def __init__(self, rows: Sequence[Row], best: Sequence[Best]) -> None:
+    def __init__(self, rows: Sequence[Row], best: Sequence[Best], published: Mapping[str, Published]) -> None:
         self.rows = rows
         self.best = best
         self.notes = Notes()
         self._best_of = {row: one for one in best for row in one.members}
-        self._top1 = {row.entry.network: published_top1(row.entry.network) for row in rows}
+        self._stated = published
+        costs = [row.evaluation.cost for row in rows if row.evaluation.cost]
+        self._merged = any(cost.deployed_macs not in (None, cost.macs) for cost in costs)
 
     def columns(self) -> tuple[dict[str, str], dict[str, Show]]:
         """Give what all rows share, and the columns for the rest by title."""
@@ -205,6 +220,7 @@ class _Table:
             "output error": self._measured(lambda m: "-" if m.output_error is None else f"{m.output_error:.1e}"),
             "params": self._counted(lambda cost: format_count(cost.params)),
             "MACs": self._counted(lambda cost: format_count(cost.macs)),
+            "deployed MACs": self._counted(self._deployed_macs),
             "published top-1": self._published,
         }
         return shared, columns
@@ -215,9 +231,13 @@ class _Table:
     def _counted(self, show: Callable[[Any], str]) -> Show:
         return lambda index: "-" if (cost := self.rows[index].evaluation.cost) is None else show(cost)
 
+    def _deployed_macs(self, cost: Cost) -> str:
+        """Give the MACs of the form that is measured, in a table where they are other ones than those beside."""
+        return format_count(cost.deployed_macs) if self._merged else "-"
+
     def _published(self, index: int) -> str:
-        top1 = self._top1[self.rows[index].entry.network]
-        return "-" if top1 is None else f"{top1:.1f} %"
+        stated = self._stated.get(self.rows[index].entry.network)
+        return "-" if stated is None or stated.top1 is None else f"{100 * stated.top1:.1f} %"
 
     def _speed_up(self, index: int) -> str:
         best = self._best_of.get(index)

@@ -217,13 +217,10 @@ def _print(found: Comparison, architectures: Sequence[Architecture]) -> None:
 
 
 def _costs(architecture: Architecture) -> tuple[str, str]:
-    from nasbench.model.cost import count
-    from nasbench.model.foreign import is_foreign
+    from nasbench.measure.bench import cost_of
 
-    if is_foreign(architecture):
-        return "-", "-"
-    cost = count(architecture)
-    return format_count(cost.params), format_count(cost.macs)
+    cost = cost_of(architecture)
+    return ("-", "-") if cost is None else (format_count(cost.params), format_count(cost.macs))
 
 
 def _compare_runs(first: Path, second: Path, margin: float | None, fail_if_slower: bool, json_output: bool) -> None:

@@ -14,7 +14,7 @@ from nasbench.registry import unknown_name
 if TYPE_CHECKING:
     from nasbench.store.parquet import Run
 
-KINDS = ("front", "throughput", "samples")
+KINDS = ("front", "published", "throughput", "samples")
 
 
 def plot(
@@ -23,8 +23,9 @@ def plot(
         str | None,
         typer.Option(
             metavar="|".join(KINDS),
-            help="The Pareto front of a search; latency against images per second over batches; every raw sample.  "
-            "[default: front for searches, throughput for benches with several batches, else samples]",
+            help="The Pareto front of a search; measured latency against the top-1 that papers state; latency against "
+            "images per second over batches; every raw sample.  [default: front for searches; of benches, throughput "
+            "for several batches, published for three or more networks with a published top-1, else samples]",
         ),
     ] = None,
     out: Annotated[
@@ -47,7 +48,9 @@ def plot(
 
         for run in read:
             if _is_bench(run):
-                raise DefinitionError(f"{run.folder} is a bench, which has no front; --kind is throughput or samples")
+                raise DefinitionError(
+                    f"{run.folder} is a bench, which has no front; --kind is published, throughput or samples"
+                )
         draw_front(read, path, x, y, width)
     else:
         if x is not None or y is not None:
@@ -62,23 +65,27 @@ def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> No
 
         draw_samples(runs, path, width)
         return
+    from nasbench.plot.published import draw_published
     from nasbench.plot.throughput import draw_throughput
 
     for run in runs:
         if not _is_bench(run):
             raise DefinitionError(
-                f"{run.folder} is a search, which measures one batch; --kind throughput needs a bench. "
-                "Draw its front or its samples."
+                f"{run.folder} is a search; --kind {kind} needs a bench. Draw its front or its samples."
             )
-    draw_throughput(runs, path, width)
+    (draw_published if kind == "published" else draw_throughput)(runs, path, width)
 
 
 def _choose(runs: Sequence[Run]) -> str:
     """Give what says most of these runs."""
     if not all(map(_is_bench, runs)):
         return "front"
+    from nasbench.plot.published import suits_published
+
     batches = {batch for run in runs for batch in run.measurements["plan_batch"]}
-    return "throughput" if len(batches) > 1 else "samples"
+    if len(batches) > 1:
+        return "throughput"
+    return "published" if suits_published(runs) else "samples"
 
 
 def _is_bench(run: Run) -> bool:

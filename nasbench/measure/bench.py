@@ -24,7 +24,7 @@ from nasbench.errors import BuildError, CandidateError, DefinitionError
 from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.levels import Job, Outcome, Progress, confirm, screen
 from nasbench.model.cost import count
-from nasbench.model.foreign import is_foreign
+from nasbench.model.foreign import is_foreign, is_timm
 from nasbench.records import Cost, DeviceSpec, Evaluation, Measurement, TimingPlan, place_of
 from nasbench.runtime.base import RUNTIMES, check_runtime, find_runtime
 from nasbench.space.architecture import Architecture
@@ -324,7 +324,11 @@ def evaluate(entry: Entry, trial: int, outcome: Outcome, cost: Cost | None) -> E
 
 @lru_cache(maxsize=4096)
 def cost_of(architecture: Architecture) -> Cost | None:
-    """Count what a network takes; None for one that nasbench did not build, and for one that cannot be built."""
+    """Count what a network takes; None for a user's own, and for one that cannot be built or counted."""
+    if is_timm(architecture):
+        from nasbench.model.from_timm import count_timm  # reaches for timm
+
+        return count_timm(architecture)
     if is_foreign(architecture):
         return None
     try:

@@ -1,17 +1,18 @@
-"""From what a user types to networks: published names, files, factories, trials of stored runs, samples of a space."""
+"""From what a user types to networks: published names, timm's, files, factories, trials of runs, samples of a space."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nasbench.errors import DefinitionError, UnknownNameError
-from nasbench.model.foreign import is_foreign
+from nasbench.errors import DefinitionError
+from nasbench.model.foreign import TIMM, is_foreign, is_timm
+from nasbench.records import Cost
 from nasbench.space.architecture import Architecture
-from nasbench.space.load import find_architecture, load_space
+from nasbench.space.load import find_architecture, list_spaces, load_space
 from nasbench.space.space import SearchSpace
 from nasbench.store.database import DATABASE
 from nasbench.store.log import RunLog
@@ -19,6 +20,8 @@ from nasbench.store.parquet import read_run
 
 INPUT_SHAPE = (3, 224, 224)
 """(channels, height, width) that a factory's network is given when nothing else is said."""
+
+_FILES = (".onnx", ".yaml", ".yml")
 
 _IDLE_DRAWS = 1000
 """Draws in a row without a new network, after which a space is taken to have no more of them."""
@@ -28,12 +31,12 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
     """Find a network and what to call it.
 
     Args:
-        text: the name of a published architecture, a `.yaml` file with no choice left, an `.onnx` file, a factory as
-            `package.module:function`, or a trial of a stored run as `results/RUN#17`.
+        text: the name of a published architecture, a `.yaml` file with no choice left, an `.onnx` file, a network of
+            timm as `timm/NAME`, a factory as `package.module:function`, or a trial of a stored run as `results/RUN#17`.
         input_shape: (channels, height, width) of one image for a factory, which cannot know it; others bring their own.
 
     Raises:
-        UnknownNameError: no architecture has this name; the text suggests the closest.
+        UnknownNameError: no architecture, or no network of timm, has this name; the text suggests the closest.
         DefinitionError: the definition, the file or the factory is not what it has to be, or the trial is not there or
             stands for a file or factory, which a run that somebody else made must not have us run.
         RunNameError: there is no such run.
@@ -43,7 +46,7 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
         if not re.fullmatch(r"[0-9]{1,18}", trial):
             raise DefinitionError(f"{text}: {trial!r} is no trial; write RUN#TRIAL, such as results/first#17")
         stored = _stored(Path(run), int(trial))
-        if is_foreign(stored):
+        if is_foreign(stored) and not is_timm(stored):
             raise DefinitionError(
                 f"{text}: trial {int(trial)} is a network of the user's own; name its file or factory instead"
             )
@@ -52,6 +55,10 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
         from nasbench.model.foreign import onnx_file  # imports onnx
 
         return Path(text).name, onnx_file(Path(text))
+    if is_timm_name(text):
+        from nasbench.model.from_timm import timm_network  # imports timm
+
+        return text, timm_network(text.removeprefix(TIMM))
     if is_factory(text):
         from nasbench.model.foreign import factory
 
@@ -62,7 +69,12 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
 
 def is_factory(text: str) -> bool:
     """Say whether a text names a factory, whose input has to be said beside it."""
-    return ":" in text and "#" not in text and not text.endswith((".onnx", ".yaml", ".yml"))
+    return ":" in text and "#" not in text and not text.endswith(_FILES) and not text.startswith(TIMM)
+
+
+def is_timm_name(text: str) -> bool:
+    """Say whether a text names a network of timm."""
+    return text.startswith(TIMM) and "#" not in text and not text.endswith(_FILES)
 
 
 def read_image_shape(text: str, networks: Iterable[str]) -> tuple[int, int, int]:
@@ -118,14 +130,14 @@ def family_networks(names: Sequence[str]) -> list[tuple[str, Architecture]]:
     return found
 
 
-def published_top1(name: str) -> float | None:
-    """Give the top-1 accuracy in percent that the paper of a published architecture reports, if there is one."""
-    try:
-        _, named = find_architecture(name)
-    except UnknownNameError:
-        return None
-    top1 = named.published.get("top1")
-    return None if top1 is None else float(top1)
+def all_families() -> tuple[str, ...]:
+    """Give the names of the search spaces that have published architectures."""
+    return tuple(name for name in list_spaces() if load_space(name).architectures)
+
+
+def exceeds(cost: Cost | None, limits: Mapping[str, float]) -> bool:
+    """Say whether a network counts more than one of the limits, which are named as the fields of `Cost`."""
+    return cost is not None and any(getattr(cost, name) > limit for name, limit in limits.items())
 
 
 def _stored(run: Path, trial: int) -> Architecture:

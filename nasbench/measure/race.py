@@ -244,16 +244,14 @@ def _check_memory(device: Device, architectures: Sequence[Architecture]) -> None
 
 
 def _weight_bytes(architecture: Architecture) -> int:
-    from nasbench.model.cost import count
-    from nasbench.model.foreign import is_foreign, is_onnx_file, name_foreign
+    from nasbench.measure.bench import cost_of
+    from nasbench.model.foreign import is_onnx_file, name_foreign
 
     if is_onnx_file(architecture):
         path = Path(name_foreign(architecture))
         return path.stat().st_size if path.exists() else 0
-    try:
-        return 0 if is_foreign(architecture) else count(architecture).weight_bytes
-    except CandidateError:
-        return 0  # it will fail on the device, and be listed
+    cost = cost_of(architecture)
+    return 0 if cost is None else cost.weight_bytes  # what cannot be counted fails on the device, and is listed
 
 
 def _check_alone(device: Device, architecture: Architecture, plan: TimingPlan, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Networks that nasbench did not build: an ONNX file, or a Python function that gives a torch module.
+"""Networks that nasbench did not build: an ONNX file, a network of timm, or a Python function that gives a module.
 
 Each is an architecture of one row, so that everything which measures an architecture measures it too. Reading a row
 back runs no code: a user's function is called in the process that measures or exports, and nowhere else.
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 UNKNOWN_CLASSES = 0
 """The number of classes of a network whose output is not known before it runs; only its batch is checked."""
 
+TIMM = "timm/"
+"""What stands before the name of a network of timm; `nasbench.model.from_timm` makes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
@@ -42,7 +45,7 @@ def onnx_file(path: Path) -> Architecture:
         DefinitionError: the file cannot be read, or it is no network with one input of images in fp32.
     """
     found = inspect_onnx(path)
-    return _architecture("onnx_file", found.input_shape, path=str(path), sha256=found.sha256)
+    return foreign_architecture("onnx_file", found.input_shape, path=str(path), sha256=found.sha256)
 
 
 def factory(target: str, input_shape: tuple[int, int, int]) -> Architecture:
@@ -61,7 +64,7 @@ def factory(target: str, input_shape: tuple[int, int, int]) -> Architecture:
         raise DefinitionError(
             f"{target!r}: there is no module {module!r} with a source file here or among what is installed"
         )
-    return _architecture("factory", input_shape, target=target, sha256=_hash([source]))
+    return foreign_architecture("factory", input_shape, target=target, sha256=_hash([source]))
 
 
 def is_foreign(architecture: Architecture) -> bool:
@@ -74,10 +77,34 @@ def is_onnx_file(architecture: Architecture) -> bool:
     return is_foreign(architecture) and architecture.blocks[0].kind == "onnx_file"
 
 
+def is_timm(architecture: Architecture) -> bool:
+    """Say whether this network is one of timm."""
+    return is_foreign(architecture) and architecture.blocks[0].kind == "timm"
+
+
 def name_foreign(architecture: Architecture) -> str:
-    """Give the path or the function that an architecture stands for."""
+    """Give the path, the function or the name at timm that an architecture stands for."""
     options = dict(architecture.blocks[0].options)
+    if is_timm(architecture):
+        return f"{TIMM}{options['name']}"
     return str(options["path"] if is_onnx_file(architecture) else options["target"])
+
+
+def foreign_architecture(
+    kind: str, input_shape: tuple[int, int, int], classes: int = UNKNOWN_CLASSES, **options: str
+) -> Architecture:
+    """Give the architecture of one row of a foreign kind."""
+    row = make_block(kind, input_shape[0], input_shape[0], 1, options, kind)
+    return Architecture(input_shape, classes, (row,))
+
+
+def seed_all(seed: int) -> None:
+    """Seed every random state that somebody else's code may draw weights from."""
+    import numpy as np
+    import torch
+
+    for set_seed in (torch.manual_seed, np.random.seed, random.seed):
+        set_seed(seed)
 
 
 def check_onnx(architecture: Architecture, batch: int) -> Path:
@@ -106,7 +133,6 @@ def call_factory(architecture: Architecture, seed: int) -> nn.Module:
     Raises:
         BuildError: it cannot be imported or fails, its source was changed, or it gives something else.
     """
-    import numpy as np
     import torch
 
     target = name_foreign(architecture)
@@ -114,12 +140,11 @@ def call_factory(architecture: Architecture, seed: int) -> nn.Module:
     source = _find_source(module)
     if source is None or _hash([source]) != dict(architecture.blocks[0].options)["sha256"]:
         raise BuildError(f"{target}: its source was changed after it was named")
-    for set_seed in (torch.manual_seed, np.random.seed, random.seed):  # it is called again to check its output
-        set_seed(seed)
+    seed_all(seed)  # it is called again to check its output
     try:
         network = getattr(importlib.import_module(module), function)()
     except Exception as error:  # the user's own code may raise anything
-        raise BuildError(f"{target}: {type(error).__name__}: {_first_line(error)}") from error
+        raise BuildError(f"{target}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(network, torch.nn.Module):
         raise BuildError(f"{target}: gives a {type(network).__name__}; a torch.nn.Module is needed")
     return network.eval().requires_grad_(False)
@@ -172,11 +197,6 @@ def _external_files(graph: Any, path: Path) -> list[Path]:
     return files
 
 
-def _architecture(kind: str, input_shape: tuple[int, int, int], **options: str) -> Architecture:
-    row = make_block(kind, input_shape[0], input_shape[0], 1, options, kind)
-    return Architecture(input_shape, UNKNOWN_CLASSES, (row,))
-
-
 def _find_source(module: str) -> Path | None:
     """Find the source file of a module as an import would, but import nothing, its packages included."""
     places: Sequence[str] | None = None
@@ -208,5 +228,6 @@ def _hash(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Give the first line of what an error says."""
     return next(iter(str(error).strip().splitlines()), "")

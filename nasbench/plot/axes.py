@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nasbench.objectives import Objective
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis as DrawnAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,18 @@ def make_axis(objective: Objective, values: Iterable[float], batch: int | None =
     if objective.device is not None:
         name = f"{name} on {objective.device}"
     return Axis(objective, 1.0 / size, f"{name} ({unit})" if unit else name)
+
+
+def number_ticks(axis: DrawnAxis) -> None:
+    """Write plain numbers along a logarithmic axis, as many as its span needs; call it when its limits are final."""
+    from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 3 * low:
+        axis.set_major_locator(AutoLocator())
+        axis.set_minor_locator(NullLocator())
+    else:
+        subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 500 * low else (1, 3)
+        axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())

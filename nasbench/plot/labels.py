@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 Place = tuple[float, float, Literal["left", "right", "center"], Literal["top", "bottom", "center"]]
 
@@ -39,15 +42,11 @@ def place_labels(
         points: (x, y, name) in data coordinates.
         obstacles: (x, y, weight); a name goes up to `weight` points further away rather than on top of one.
     """
-    from matplotlib.transforms import Bbox
-
     renderer: Any = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     frame = axes.get_window_extent(renderer)
     reach = 3.5 * axes.figure.dpi / 72  # half the size of a star, in pixels
-    dots = [
-        (Bbox.from_extents(x - reach, y - reach, x + reach, y + reach), weight)
-        for (x, y), weight in zip(_pixels(axes, obstacles), (weight for _, _, weight in obstacles), strict=True)
-    ]
+    places = np.asarray([place[:2] for place in obstacles], dtype=np.float64).reshape(-1, 2)
+    dots, weights = axes.transData.transform(places), np.asarray([weight for _, _, weight in obstacles])
     taken: list[Bbox] = []
     for x, y, name in sorted(points):
         text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", fontsize=7, zorder=6)
@@ -58,7 +57,8 @@ def place_labels(
             box = text.get_window_extent(renderer)
             outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
             clashes = sum(map(box.overlaps, taken)) + outside
-            hidden = sum(weight for dot, weight in dots if box.overlaps(dot))
+            low, high = np.asarray(box.min) - reach, np.asarray(box.max) + reach
+            hidden = weights[((dots >= low) & (dots <= high)).all(axis=1)].sum()
             return float(1000 * clashes + hidden + abs(place[0]) + abs(place[1]))
 
         best = min(_PLACES, key=judge)
@@ -68,10 +68,6 @@ def place_labels(
             line = {"arrowstyle": "-", "lw": 0.5, "color": "0.3", "shrinkA": 0, "shrinkB": 3}
             pointer = axes.annotate("", (x, y), best[:2], textcoords="offset points", arrowprops=line, zorder=5)
             pointer.set_in_layout(False)
-
-
-def _pixels(axes: Axes, points: Sequence[tuple[float, float, float]]) -> list[tuple[float, float]]:
-    return [tuple(pixel) for pixel in axes.transData.transform([point[:2] for point in points])] if points else []
 
 
 def _move(text: Annotation, place: Place) -> None:

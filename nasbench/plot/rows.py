@@ -19,7 +19,7 @@ def read_rows(runs: Sequence[Run]) -> pd.DataFrame:
     """Give every measurement of the runs that has a latency, in the order of the trials.
 
     The columns are those of `measurements.parquet` with `batch`, `dtype`, `level` and `cache` of the plan, `network`,
-    the name of the network, and `verdict`.
+    the name of the network, its `classes`, and `family` and `published_top1`, where it is a published one.
 
     Raises:
         DefinitionError: there is none.
@@ -34,6 +34,8 @@ def read_rows(runs: Sequence[Run]) -> pd.DataFrame:
         # An older run did not store what came of each process.
         frame["process_medians_s"] = [[] if medians is None else medians for medians in frame["process_medians_s"]]
         frame["network"] = frame["trial"].map(trials["published"].fillna(sampled))
+        for name in ("family", "published_top1", "classes"):
+            frame[name] = frame["trial"].map(trials[name])
         frames.append(frame[frame["plan_level"] != "race"])
     rows = pd.concat(frames, ignore_index=True)
     if rows.empty:

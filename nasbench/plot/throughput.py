@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench.objectives import OBJECTIVES
-from nasbench.plot.axes import make_axis
+from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.labels import place_labels
 from nasbench.plot.rows import label_settings, read_rows
 from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
@@ -93,21 +93,6 @@ def _label_axes(axes: Axes, rows: pd.DataFrame) -> float:
     return axis.scale
 
 
-def _number_ticks(axes: Axes) -> None:
-    """Write plain numbers, as many as the span of an axis needs."""
-    from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
-
-    for axis in (axes.xaxis, axes.yaxis):
-        low, high = axis.get_view_interval()
-        if high < 3 * low:
-            axis.set_major_locator(AutoLocator())
-            axis.set_minor_locator(NullLocator())
-        else:
-            axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
 def _draw_lines(
     axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], Look], scale: float
 ) -> list[tuple[float, float, str]]:
@@ -161,7 +146,8 @@ def _draw_batches(axes: Axes, rows: pd.DataFrame, scale: float) -> None:
         elif limits[1][0] <= at_left <= limits[1][1]:
             axes.text(0.005, at_left, f"batch {batch}", transform=beside, fontsize=6.5, color="0.35", va="bottom")
     axes.set(xlim=limits[0], ylim=limits[1])
-    _number_ticks(axes)
+    number_ticks(axes.xaxis)
+    number_ticks(axes.yaxis)
 
 
 def _legend_groups(rows: pd.DataFrame, looks: dict[tuple[str, str], Look]) -> list[list[_Entry]]:

@@ -12,6 +12,7 @@ from typing import Any
 from nasbench.objectives import OBJECTIVES, measured_on
 from nasbench.pareto import Standing
 from nasbench.records import Evaluation, Measurement, Score, TimingPlan
+from nasbench.store.published import Published
 from nasbench.store.schema import dump_json, parse_time
 
 
@@ -19,7 +20,8 @@ from nasbench.store.schema import dump_json, parse_time
 class Trial:
     """An evaluation together with what only the whole run can say of it.
 
-    `feasible` and `hypervolume` are None in a run without objectives.
+    `feasible` and `hypervolume` are None in a run without objectives. `stated` is what its paper states of a published
+    architecture.
     """
 
     run: str
@@ -30,6 +32,7 @@ class Trial:
     final: Score | None = None
     confirmed: tuple[Measurement, ...] = ()
     standing: Standing | None = None
+    stated: Published | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,10 @@ def _standing(name: str, kind: str, about: str, read: Callable[[Standing], Any])
     return Column(name, kind, "-", about, lambda row: read(row.standing) if row.standing else None)
 
 
+def _stated(name: str, kind: str, unit: str, about: str, read: Callable[[Published], Any]) -> Column:
+    return Column(name, kind, unit, about, lambda row: read(row.stated) if row.stated else None)
+
+
 _LOW = "lower end of its 95 % interval: of the median at the level screen, over the processes at confirm"
 _HIGH = "upper end of the same interval"
 _VERDICT = "ok, noisy, throttled, drift, emulated, invalid or failed"
@@ -116,6 +123,7 @@ EVALUATIONS: tuple[Column, ...] = (
         "name of the network: a published architecture that a search started from, or what a bench was given",
         lambda e: e.published,
     ),
+    _stated("family", "string", "-", "search space that names this published architecture", lambda p: p.family),
     Column(
         "feasible",
         "bool",
@@ -208,6 +216,50 @@ EVALUATIONS: tuple[Column, ...] = (
     _trial(
         "weight_bytes", "int64", "bytes", "deployed weights in fp32", lambda e: e.cost.weight_bytes if e.cost else None
     ),
+    _trial(
+        "deployed_params",
+        "int64",
+        "count",
+        "parameters of the form that is measured: norms folded, branches merged",
+        lambda e: e.cost.deployed_params if e.cost else None,
+    ),
+    _trial(
+        "deployed_macs",
+        "int64",
+        "count",
+        "multiply-accumulates for one image in that form",
+        lambda e: e.cost.deployed_macs if e.cost else None,
+    ),
+    _stated(
+        "published_top1",
+        "double",
+        "share of one",
+        "top-1 that its source states, with the source's training; nothing of it was taken here",
+        lambda p: p.top1,
+    ),
+    _stated("published_params", "int64", "count", "parameters that its source states", lambda p: p.params),
+    _stated(
+        "published_macs",
+        "int64",
+        "count",
+        "multiply-accumulates for one image that its source states",
+        lambda p: p.macs,
+    ),
+    _stated(
+        "published_form",
+        "string",
+        "-",
+        "form that those two were counted on: training or deployed",
+        lambda p: p.form,
+    ),
+    _stated(
+        "published_latencies",
+        "string",
+        "JSON",
+        "latencies that its source states, on its own devices: device, ms, batch",
+        lambda p: dump_json([dict(one) for one in p.latencies], "published latencies") if p.latencies else None,
+    ),
+    _stated("published_source", "string", "-", "where these published figures stand", lambda p: p.source),
     Column(
         "hypervolume",
         "double",

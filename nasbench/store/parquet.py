@@ -28,6 +28,7 @@ from nasbench.store.columns import TABLES, Column, Sampled, Trial, device_column
 from nasbench.store.database import DATABASE, os_faults, sync_folder
 from nasbench.store.lock import is_locked
 from nasbench.store.log import RunLog
+from nasbench.store.published import read_published
 from nasbench.store.schema import SCHEMA, check_version, dump_json, load_json
 from nasbench.store.seal import broken_seal, seal
 
@@ -143,7 +144,7 @@ def flush(run: RunLog | Path) -> None:
         with RunLog.read(run) as log:
             return flush(log)
     for name, table in build_tables(run).items():
-        _write(run.folder / f"{name}.parquet", table)
+        write_table(run.folder / f"{name}.parquet", table)
     return None
 
 
@@ -152,11 +153,17 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
     manifest, state = log.manifest, log.state  # the state first, so that a file never claims to be newer than it is
     objectives, limits = run_objectives(manifest), run_limits(manifest)
     evaluations = [evaluation for evaluation, _ in log.evaluations()]
-    finals, confirmed = log.final_scores(), log.confirmed()
+    finals, confirmed, stated = log.final_scores(), log.confirmed(), read_published(manifest)
     trials = judge(log.name, evaluations, objectives, limits)
     standings = confirmed_front([t.evaluation for t in trials if t.on_front], confirmed, objectives, limits)
     trials = [
-        replace(trial, final=finals.get(number), confirmed=confirmed.get(number, ()), standing=standings.get(number))
+        replace(
+            trial,
+            final=finals.get(number),
+            confirmed=confirmed.get(number, ()),
+            standing=standings.get(number),
+            stated=stated.get(trial.evaluation.published or ""),
+        )
         for trial, number in ((trial, trial.evaluation.trial) for trial in trials)
     ]
     sampled = [
@@ -177,7 +184,7 @@ def build_tables(log: RunLog) -> dict[str, pa.Table]:
     }
     fronts = _device_fronts(trials, objectives, run_devices(manifest))
     return {
-        name: _table(
+        name: make_table(
             (*columns, *_device_columns(name, run_devices(manifest), fronts)),
             rows[name],
             {**metadata, "nasbench.table": name},
@@ -314,13 +321,14 @@ def _rebuild(folder: Path) -> dict[str, pa.Table]:
         return tables
     try:
         for name, table in tables.items():
-            _write(folder / f"{name}.parquet", table)
+            write_table(folder / f"{name}.parquet", table)
     except StoreError as error:
         _log.warning("%s; what is shown comes from %s", error, DATABASE)
     return tables
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Any], metadata: Mapping[str, str]) -> pa.Table:
+def make_table(columns: Sequence[Column], rows: Iterable[Any], metadata: Mapping[str, str]) -> pa.Table:
+    """Build a table whose columns carry their units and meanings; every column reads its value from each row."""
     import pyarrow as pa
 
     rows = list(rows)
@@ -351,7 +359,7 @@ def arrow_type(text: str) -> pa.DataType:
     return pa.bool_() if text == "bool" else pa.type_for_alias(text)
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
     """Replace a file in one step: written beside it, forced to the disk, renamed, the folder forced to the disk."""
     import pyarrow.parquet as pq
 
@@ -389,11 +397,14 @@ def _read(path: Path) -> pa.Table:
     except (OSError, KeyError, ValueError) as error:
         raise DamagedRunError(f"{path} is damaged: {error}") from error
     check_version(version, str(path))
-    return table if version == SCHEMA else _with_missing_columns(table, TABLES[path.stem])
+    return _with_missing_columns(table, TABLES[path.stem])
 
 
 def _with_missing_columns(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """Give an older program's table the columns that it does not have, as nulls, and the order of now."""
+    """Give an older program's table the columns that it does not have, as nulls, and the order of now.
+
+    A column alone does not raise the schema, so a file of the present one can lack some too.
+    """
     import pyarrow as pa
 
     absent = [column for column in columns if column.name not in table.column_names]

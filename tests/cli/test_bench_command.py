@@ -14,6 +14,9 @@ from nasbench.cli import checks
 from nasbench.cli.main import main
 from nasbench.errors import BuildError, DeviceError
 from nasbench.measure import bench as measuring
+from nasbench.model import from_timm
+from nasbench.model.foreign import foreign_architecture
+from nasbench.records import Cost
 from nasbench.space.load import find_architecture
 
 TINY = ("mnist_tiny_small", "mnist_tiny_large")
@@ -82,6 +85,44 @@ def test_a_family_is_all_its_published_architectures(bench):
     ]
 
 
+def test_what_counts_more_than_a_limit_is_left_out_and_that_is_said(bench):
+    code, out, err = bench("--family", "shufflenet_v2,mobilenet_v3", "--max", "macs=100M", "--max", "params=2M", *QUICK)
+
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines() if line.startswith(("shufflenet", "mobilenet", "ofa"))]
+    assert names == ["shufflenet_v2_0.5"]
+    assert "9 of 10 networks have more than 100 M macs or 2 M params and are left out" in err
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("latency=5ms", "--max latency is not counted before measuring; params and macs are"),
+        ("macs=1", "--max leaves no network; allow more"),
+        ("mac=1M", "no figure to limit is named 'mac'"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused(bench, limit, words):
+    code, _, err = bench("--family", "shufflenet_v2", "--max", limit, *QUICK)
+
+    assert code == 2
+    assert words in err
+
+
+def test_all_families_are_those_that_have_published_architectures(bench):
+    (bench.folder / "search_spaces").mkdir()
+    (bench.folder / "search_spaces" / "bare.yaml").write_text(
+        "schema: 1\nname: bare\nclasses: 10\ninput: {channels: 3, size: 32}\nstem: {block: conv, out: 8}\n"
+        "stages: [{block: mbconv, repeat: [1, 2], out: 8}]\nhead: {block: pool_linear}\n"
+    )
+
+    code, out, err = bench("--family", "all", "--max", "macs=3M", *QUICK)
+
+    assert code == 0, err
+    rows = [line for line in out.splitlines() if line.startswith(("mnist_tiny", "hybrid_mnist", "wavemix_lite"))]
+    assert len(rows) >= 3
+
+
 def test_what_all_rows_share_stands_above_and_empty_columns_are_left_out(bench):
     _, out, _ = bench(*TINY, *QUICK)
 
@@ -114,6 +155,54 @@ def test_the_accuracy_of_the_paper_stands_beside(bench):
 
     assert "published top-1" in out
     assert "69.8 %" in lines_of(out, "resnet_18")[0]
+    assert "%" not in lines_of(out, "mnist_tiny_small")[0].split(")")[1]
+
+
+def test_what_is_published_is_stored_and_in_the_json_under_the_names_of_the_columns(bench):
+    _, out, _ = bench("mobileone_s0", "mnist_tiny_small", *QUICK, "--json", "--run", "results/mine")
+
+    data, tiny = json.loads(out)["rows"]
+    stored = pd.read_parquet(bench.folder / "results/mine/evaluations.parquet").iloc[0]
+    # apple/ml-mobileone, README.md: 71.4 %, 0.79 ms on an iPhone 12; ours is what the device answered
+    assert (data["family"], data["published_top1"]) == ("mobileone", 0.714)
+    assert data["published_latencies"][0]["ms"] == 0.79
+    assert data["latency_s"] != 0.00079 and data["deployed_params"] < data["params"]
+    for name in ("family", "published_top1", "published_params", "published_source", "deployed_macs"):
+        assert data[name] == stored[name]
+    assert json.loads(stored["published_latencies"]) == data["published_latencies"]
+    assert tiny["family"] == "mnist_tiny" and tiny["published_top1"] is None
+
+
+def test_a_file_of_the_user_has_nothing_of_the_paper_that_its_name_recalls(bench):
+    (bench.folder / "resnet_18.yaml").write_text(
+        "schema: 1\nname: resnet_18\nclasses: 10\ninput: {channels: 3, size: 32}\n"
+        "stem: {block: conv, out: 8, kernel: 3, stride: 2}\nstages:\n"
+        "  - {block: mbconv, repeat: 1, out: 8, kernel: 3, expand: 2, stride: 1}\nhead: {block: pool_linear}\n"
+    )
+
+    code, out, err = bench("resnet_18.yaml", *QUICK)
+
+    assert code == 0, err
+    assert "published" not in out
+
+
+def test_the_macs_of_the_measured_form_stand_beside_where_branches_are_merged(bench):
+    _, merged, _ = bench("mobileone_s0", *QUICK)
+    _, plain, _ = bench("resnet_18", *QUICK)
+
+    assert "deployed MACs" in merged and "deployed MACs" not in plain
+
+
+def test_a_table_of_timm_gives_the_published_accuracy_of_its_networks(bench, monkeypatch):
+    network = foreign_architecture("timm", (3, 224, 224), 1000, name="resnet18.a1_in1k", version="1.0.31")
+    monkeypatch.setattr(from_timm, "timm_network", lambda name: network)
+    monkeypatch.setattr(from_timm, "count_timm", lambda architecture: Cost(5, 7, 3, 12))
+    (bench.folder / "timm.csv").write_text("model,img_size,top1\nresnet18.a1_in1k,224,71.49\n")
+
+    code, out, err = bench("timm/resnet18.a1_in1k", "--timm-results", "timm.csv", *QUICK)
+
+    assert code == 0, err
+    assert lines_of(out, "timm/resnet18.a1_in1k")[0].split()[-4:] == ["5", "7", "71.5", "%"]
 
 
 def test_reasons_are_notes_under_the_table(bench):
@@ -328,6 +417,7 @@ def test_the_ranking_is_in_the_json_too(bench):
         (("resnet_18", "--runtime", "onx"), "no runtime is named 'onx'. Did you mean 'onnx'?"),
         (("resnet_18", "--level", "sure"), "no level is named 'sure'."),
         (("resnet_18", "--cache", "warm"), "no cache state is named 'warm'."),
+        (("resnet_18", "--timm-results", "t.csv"), "--timm-results has no effect without timm/NAME"),
         (("resnet_18", "--input", "3x64x64"), "--input has no effect without package.module:factory"),
         (
             ("a.b:c", "--input", "64x64"),
@@ -420,12 +510,24 @@ def test_a_run_of_measurements_is_listed_with_the_others(bench):
     assert code == 0 and "results/mine" in out
 
 
+SHUFFLE = ("shufflenet_v2_0.5", "shufflenet_v2_1.0", "shufflenet_v2_1.5")
+
+
 @pytest.mark.parametrize(
-    ("batches", "words", "name"),
-    [("1,8", (), "throughput"), ("1", (), "samples"), ("1,8", ("--kind", "samples"), "samples")],
+    ("networks", "batches", "words", "name"),
+    [
+        (TINY[:1], "1,8", (), "throughput"),
+        (TINY[:1], "1", (), "samples"),
+        (TINY[:1], "1,8", ("--kind", "samples"), "samples"),
+        (SHUFFLE, "1", (), "published"),
+        (SHUFFLE, "1,8", (), "throughput"),
+        (SHUFFLE, "1,8", ("--kind", "published"), "published"),
+        (SHUFFLE[:2], "1", (), "samples"),
+        (SHUFFLE[:2], "1", ("--kind", "published"), "published"),
+    ],
 )
-def test_a_bench_is_drawn_as_what_says_most_of_it(bench, batches, words, name):
-    bench(TINY[0], *QUICK, "--batch", batches, "--run", "results/mine")
+def test_a_bench_is_drawn_as_what_says_most_of_it(bench, networks, batches, words, name):
+    bench(*networks, *QUICK, "--batch", batches, "--run", "results/mine")
 
     code, out, _ = bench("results/mine", *words, command="plot")
 
@@ -436,7 +538,11 @@ def test_a_bench_is_drawn_as_what_says_most_of_it(bench, batches, words, name):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--kind", "front"), "results/mine is a bench, which has no front; --kind is throughput or samples"),
+        (
+            ("--kind", "front"),
+            "results/mine is a bench, which has no front; --kind is published, throughput or samples",
+        ),
+        (("--kind", "published"), "mine: no network has both a sound latency and a published top-1"),
         (("--kind", "fronts"), "no kind of figure is named 'fronts'. Did you mean 'front'?"),
         (("--x", "latency"), "--x and --y choose the axes of a front; those of samples are fixed"),
     ],

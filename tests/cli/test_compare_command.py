@@ -14,7 +14,9 @@ from nasbench.device import load
 from nasbench.errors import NasbenchError
 from nasbench.measure import compare as measure_compare
 from nasbench.measure.networks import find_network
-from nasbench.records import CONFIRM
+from nasbench.model import from_timm
+from nasbench.model.foreign import foreign_architecture
+from nasbench.records import CONFIRM, Cost
 from nasbench.store.log import RunLog
 from tests.measure.turning_device import TurningDevice
 from tests.store.run_samples import MANIFEST, make_architecture, make_evaluation, make_measurement, write_run
@@ -82,6 +84,17 @@ def test_two_networks_give_a_table_and_a_sentence_with_ratio_interval_and_verdic
     assert re.match(
         r"decided after 4 processes: .*; n=4 processes, \d+ pairs of inferences, 0 processes discarded", lines[5]
     )
+
+
+def test_a_network_of_timm_is_compared_and_counted_like_ours(compare, monkeypatch):
+    row = foreign_architecture("timm", (3, 160, 160), 1000, name="test_efficientnet.r160_in1k", version="1.0.31")
+    monkeypatch.setattr(from_timm, "timm_network", {"test_efficientnet": row}.__getitem__)
+    monkeypatch.setattr(from_timm, "count_timm", {row: Cost(356_196, 57_304_256, 550_140, 1_419_728)}.get)
+
+    done = compare("timm/test_efficientnet", NETWORKS[1])
+
+    assert re.match(r"timm/test_efficientnet +10\.\d ms .* 356 k +57\.3 M$", done.stdout.splitlines()[2].rstrip())
+    assert "timm/test_efficientnet takes 0.9" in done.stdout
 
 
 def test_the_comparison_is_one_json_object(compare):

@@ -1,12 +1,13 @@
 """What a user types, and the network that it stands for."""
 
 import random
+import sys
 
 import pytest
 import torch
 
 from nasbench.errors import DefinitionError, RunNameError, UnknownNameError
-from nasbench.measure.networks import find_network, is_factory, published_top1, sample_networks
+from nasbench.measure.networks import find_network, is_factory, is_timm_name, sample_networks
 from nasbench.records import Cost, Evaluation
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
@@ -109,9 +110,39 @@ def test_a_run_that_is_not_there_is_said(tmp_path):
         find_network(f"{tmp_path / 'nowhere'}#1")
 
 
+def test_a_network_of_timm_in_a_stored_run_is_found_without_timm(tmp_path, monkeypatch):
+    options = {"name": "resnet18.a1_in1k", "version": "1.0.31"}
+    architecture = Architecture((3, 224, 224), 1000, (make_block("timm", 3, 3, 1, options, "timm"),))
+    with RunLog.create(tmp_path / "theirs", {"objectives": [], "limits": {}}) as log:
+        log.append(Evaluation(4, "complete", {}, architecture))
+    monkeypatch.setitem(sys.modules, "timm", None)
+
+    assert find_network(f"{tmp_path / 'theirs'}#4") == ("theirs#4", architecture)
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("package.module:factory", True), ("resnet_18", False), ("results/a:b#3", False), ("odd:name.onnx", False)],
+    [
+        ("timm/resnet18", True),
+        ("resnet18", False),
+        ("timm/own.onnx", False),
+        ("timm/own.yaml", False),
+        ("timm/a#3", False),
+    ],
+)
+def test_a_network_of_timm_is_told_by_what_stands_before_its_name(text, answer):
+    assert is_timm_name(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("package.module:factory", True),
+        ("resnet_18", False),
+        ("results/a:b#3", False),
+        ("odd:name.onnx", False),
+        ("timm/hf-hub:user/network", False),
+    ],
 )
 def test_a_factory_is_told_by_its_colon(text, answer):
     assert is_factory(text) == answer
@@ -161,10 +192,3 @@ def test_more_networks_than_a_space_has_are_refused(tmp_path):
 
     with pytest.raises(DefinitionError, match="3 different networks were to be drawn from two, and only 2"):
         sample_networks(load_space(path), 3, seed=0)
-
-
-@pytest.mark.parametrize(("name", "top1"), [("resnet_18", 69.76), ("mnist_tiny/01234567", None), ("model.onnx", None)])
-def test_the_published_accuracy_is_that_of_the_paper_or_nothing(name, top1):
-    found = published_top1(name)
-
-    assert found is None if top1 is None else found == pytest.approx(top1, abs=0.5)

@@ -349,7 +349,7 @@ def test_files_of_an_older_program_are_read_with_nulls_for_what_it_did_not_store
         table = pq.read_table(folder / f"{name}.parquet")
         new = ("reused_from", "threads", "process_medians_s", "tied_with", "confirmed_on_front")
         table = table.drop_columns([column for column in new if column in table.column_names])
-        parquet._write(
+        parquet.write_table(
             folder / f"{name}.parquet",
             table.replace_schema_metadata({**table.schema.metadata, b"nasbench.schema": b"1"}),
         )

@@ -71,7 +71,7 @@ EVALUATION = st.builds(
     status=st.sampled_from(STATUSES),
     choices=PLAIN_DICT,
     architecture=ARCHITECTURE,
-    cost=st.none() | st.builds(Cost, *[st.integers(0, 2**60)] * 4),
+    cost=st.none() | st.builds(Cost, *[st.integers(0, 2**60)] * 4, *[st.none() | st.integers(0, 2**60)] * 2),
     score=st.none()
     | st.builds(
         Score,
