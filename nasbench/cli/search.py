@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from nasbench.search.plan import Budget, SearchPlan
     from nasbench.search.run import Search
     from nasbench.search.settings import Parts, Settings
+    from nasbench.space.space import SearchSpace
     from nasbench.store.log import RunLog
+    from nasbench.store.parquet import Run
 
 _DEFAULT_TRIALS = 40
+
+_ENLARGED = 4.0
+"""Pixels that a network takes for each that the data has, from which on a search says so."""
 
 
 def search(
@@ -172,6 +178,8 @@ def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
     with open_parts(settings, _warn) as parts:
         check_limits(parts.space, parts.plan)
         _check_final(parts, ending.final)
+        if parts.accuracy and (enlarged := describe_enlarging(parts.space, parts.accuracy.description)):
+            _warn(enlarged)
         folder = run or _dated_folder(parts)
         try:
             log = RunLog.create(folder, make_manifest(settings, parts))
@@ -189,6 +197,28 @@ def _resuming(folder: Path) -> str:
 
 def _warn(text: str) -> None:
     typer.echo(f"warning: {text}", err=True)
+
+
+def describe_enlarging(space: SearchSpace, accuracy: Mapping[str, Any]) -> str:
+    """Say that a space asks for images much larger than those it is trained on, which takes long; '' where it does not.
+
+    `accuracy` is the description of the estimator.
+    """
+    import random
+
+    data = accuracy.get("data")
+    if not data:
+        return ""
+    _, *wanted = space.sample(random.Random(0))[1].input_shape
+    times = prod(wanted) / prod(data["size"])
+    if times < _ENLARGED:
+        return ""
+    (height, width), (own_height, own_width) = wanted, data["size"]
+    return (
+        f"{space.name} takes images of {height} x {width} and those of {data['name']} are {own_height} x {own_width}: "
+        f"enlarged, they take about {times:.0f} times the work. A copy of {space.path} with a smaller input.size "
+        "trains faster"
+    )
 
 
 def _check_final(parts: Parts, final: bool) -> None:
@@ -277,6 +307,13 @@ def _describe(parts: Parts) -> str:
     return words
 
 
+def _describe_starts(run: Run) -> str:
+    """Say how many of the named architectures that a search began with it could not beat."""
+    began = run.evaluations["published"].dropna().nunique()
+    unbeaten = run.pareto.loc[run.pareto["fell_off"].isna(), "published"].dropna().nunique()
+    return f"{unbeaten} of {began} named starting points on the front" if began else ""
+
+
 def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
     import json
 
@@ -314,6 +351,8 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
         f"{f', {len(fallen)} fell off when it was confirmed' if fallen else ''}; "
         f"hypervolume {running.front.hypervolume:.4f} of 1 by the figures of the search"
     )
+    if began := _describe_starts(run):
+        typer.echo(began)
     for one, other, rho, networks in correlations:
         typer.echo(f"{one} and {other} rank {networks} networks alike to {rho:.2f} (Spearman's rank correlation)")
     files = ["pareto.parquet", "evaluations.parquet", "measurements.parquet", *([picture.name] if drawn else [])]

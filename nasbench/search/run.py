@@ -69,6 +69,15 @@ class _First:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A candidate that a search begins with. `beside` is a network that no choices of the space stand for."""
+
+    name: str | None
+    choices: Mapping[str, Scalar]
+    beside: Architecture | None = None
+
+
 @dataclass(slots=True)
 class _Running:
     """A candidate under way. `finish` waits for its evaluation; None when another trial has its figures."""
@@ -215,9 +224,12 @@ class Search:
         while self._untold and self._untold[0][0].number <= self._next - self._plan.lag:
             self._tell(*self._untold.popleft())
         start = self._starts[self._next] if self._next < len(self._starts) else None
-        candidate = self._study.ask(self._next, start[1] if start else None)
+        if start is not None and start.beside is not None:
+            candidate = self._study.put_beside(self._next, start.beside)
+        else:
+            candidate = self._study.ask(self._next, start.choices if start else None)
         self._next += 1
-        running = _Running(candidate, start[0] if start else None)
+        running = _Running(candidate, start.name if start else None)
         digest = candidate.architecture.digest
         under_way = (other.candidate.architecture.digest for other in self._running)
         if digest not in self._first and digest not in under_way:
@@ -238,8 +250,12 @@ class Search:
 
     def _tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Let the sampler and the rungs learn from a stored candidate."""
-        self._study.tell(candidate, self._first[evaluation.architecture.digest].outcome[0])
+        self._study.tell(candidate, self._lesson(evaluation))
         self._learn(evaluation)
+
+    def _lesson(self, evaluation: Evaluation) -> list[float] | None:
+        """Give the values that the sampler learns from; none of a network beside the space, which has no choices."""
+        return self._first[evaluation.architecture.digest].outcome[0] if evaluation.choices else None
 
     def _learn(self, evaluation: Evaluation) -> None:
         if evaluation.score is not None and self._accuracy is not None:
@@ -385,33 +401,32 @@ class Search:
             recent.append(stored)
             if len(recent) >= self._plan.lag:
                 told, state = recent.popleft()
-                self._study.replay(told.choices, self._first[told.architecture.digest].outcome[0], state)
+                self._study.replay(told.choices, self._lesson(told), state)
                 self._learn(told)
         self._study.replay_state(self._log.study_state())
         # Undisturbed, the sampler would know that it proposed these, and not yet what became of them.
         for evaluation, state in recent:
-            candidate = self._study.replay_asked(evaluation.trial, evaluation.choices, state)
+            beside = None if evaluation.choices else evaluation.architecture
+            candidate = self._study.replay_asked(evaluation.trial, evaluation.choices, state, beside)
             self._untold.append((candidate, evaluation))
         return number
 
 
-def starting_points(space: SearchSpace, plan: SearchPlan) -> list[tuple[str | None, Mapping[str, Scalar]]]:
-    """Give the candidates that a search begins with: names, where they have one, and choices.
+def starting_points(space: SearchSpace, plan: SearchPlan) -> list[Start]:
+    """Give the candidates that a search begins with.
 
-    Those are the published architectures of the space that are within the limits on what is counted; for a grid, every
-    point of the space after them.
+    Those are the named architectures that are within the limits on what is counted, first those of the space and then
+    those beside it; for a grid, every point of the space after them.
     """
-    points: list[tuple[str | None, Mapping[str, Scalar]]] = []
+    starts: list[Start] = []
     if plan.warm_start:
-        points += [
-            (named.name, named.choices)
-            for named in space.architectures
-            if named.choices and _counted(named.architecture, plan.limits).status == "complete"
-        ]
+        within = [n for n in space.architectures if _counted(n.architecture, plan.limits).status == "complete"]
+        starts += [Start(named.name, named.choices) for named in within if named.choices]
+        starts += [Start(named.name, {}, named.architecture) for named in within if named.choices is None]
     if plan.sampler == "grid":
-        known = [choices for _, choices in points]
-        points += [(None, choices) for choices in grid_points(space, plan.seed) if choices not in known]
-    return points
+        known = [start.choices for start in starts]
+        starts += [Start(None, choices) for choices in grid_points(space, plan.seed) if choices not in known]
+    return starts
 
 
 def check_limits(space: SearchSpace, plan: SearchPlan) -> None:

@@ -48,6 +48,11 @@ class Study:
         """Propose candidate `number` of the run, which also seeds the sampler; `start` prescribes its choices."""
         return self._ask_of(make_sampler(self._sampler, self._seed, number), number, start)
 
+    def put_beside(self, number: int, architecture: Architecture) -> Candidate:
+        """Make candidate `number` a network that no choices of the space stand for, so no sampler can learn of it."""
+        self._study.sampler = optuna.samplers.RandomSampler(seed=number)
+        return Candidate(number, {}, architecture, self._study.ask())
+
     def _ask_of(
         self, sampler: optuna.samplers.BaseSampler, number: int, start: Mapping[str, Scalar] | None
     ) -> Candidate:
@@ -97,12 +102,21 @@ class Study:
             )
         )
 
-    def replay_asked(self, number: int, choices: Mapping[str, Scalar], state: Mapping[str, Any]) -> Candidate:
+    def replay_asked(
+        self,
+        number: int,
+        choices: Mapping[str, Scalar],
+        state: Mapping[str, Any],
+        beside: Architecture | None = None,
+    ) -> Candidate:
         """Propose a candidate of an earlier process again, as if it had been asked here; it is still to be told.
 
-        The sampler of the run is not asked: it knows more by now than it did then.
+        The sampler of the run is not asked: it knows more by now than it did then. `beside` is what `put_beside` took.
         """
-        candidate = self._ask_of(optuna.samplers.RandomSampler(seed=number), number, choices)
+        if beside is not None:
+            candidate = self.put_beside(number, beside)
+        else:
+            candidate = self._ask_of(optuna.samplers.RandomSampler(seed=number), number, choices)
         for key, value in state.items():
             self._storage.set_trial_system_attr(candidate.trial._trial_id, key, value)
         return candidate

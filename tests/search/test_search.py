@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from nasbench import pareto
+from nasbench.definitions import parse_definition
 from nasbench.errors import Crashed, DefinitionError, DeviceError, SearchError
 from nasbench.objectives import OBJECTIVES
 from nasbench.records import TimingPlan
 from nasbench.search.plan import Budget, SearchPlan
 from nasbench.search.run import Search, check_limits
 from nasbench.search.samplers import SAMPLERS
+from nasbench.space.load import read_space
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import read_run
-from tests.search.formula import FormulaAccuracy, FormulaDevice, toy_space
+from tests.search.formula import SPACE, FormulaAccuracy, FormulaDevice, toy_space
 
 ALL = [name for name in SAMPLERS if name != "gp"]
 
@@ -96,6 +98,50 @@ def test_the_published_points_come_first_unless_they_are_switched_off(tmp_path):
 
     assert stored(tmp_path / "on")[0].published == "toy_small"
     assert all(evaluation.published is None for evaluation in stored(tmp_path / "off"))
+
+
+BESIDE = """\
+  toy_beside:
+    table:
+      stem: {block: conv, out: 12, stride: 2}
+      stages: [{block: mbconv, repeat: 2, out: 20, kernel: 7, expand: 3, stride: 2}]
+"""
+
+
+@pytest.mark.parametrize("sampler", ALL)
+def test_a_named_network_beside_the_space_is_evaluated_and_no_sampler_learns_from_it(tmp_path, sampler):
+    space = read_space(parse_definition(SPACE + BESIDE, "toy.yaml"))
+    beside = space.find_architecture("toy_beside").architecture
+    search = run_search(tmp_path / "run", plan(sampler=sampler, seed=4), 30, space=space)
+    first, second, *others = stored(tmp_path / "run")
+
+    assert (first.published, second.published) == ("toy_small", "toy_beside")
+    assert (second.architecture, second.choices, second.status) == (beside, {}, "complete")
+    assert second.score is not None and second.measurements
+    assert all(evaluation.choices for evaluation in others)
+    learnt = [trial.params for trial in search._study._study.get_trials() if trial.values is not None]
+    assert len(learnt) >= 25 and {} not in learnt
+
+
+@pytest.mark.parametrize("pieces", [(1, 20), (2, 20), (3, 20)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_ended_beside_a_network_beside_the_space_goes_on_as_if_it_had_not(tmp_path, pieces, workers):
+    space = read_space(parse_definition(SPACE + BESIDE, "toy.yaml"))
+    of = plan(sampler="tpe", seed=3, workers=workers)
+    run_search(tmp_path / "whole", of, 20, space=space)
+    for trials in pieces:
+        run_search(tmp_path / "pieces", of, trials, space=space)
+
+    assert [e.architecture for e in stored(tmp_path / "whole")] == [e.architecture for e in stored(tmp_path / "pieces")]
+
+
+def test_a_network_beside_the_space_is_on_the_front_by_its_name(tmp_path):
+    space = read_space(parse_definition(SPACE + BESIDE, "toy.yaml"))
+    run_search(tmp_path / "run", plan(objectives=("accuracy", "params")), 2, space=space)
+    run = read_run(tmp_path / "run")
+
+    assert "toy_beside" in set(run.pareto["published"])
+    assert run.pareto.set_index("published").loc["toy_beside", "choices"] == "{}"
 
 
 def test_a_published_point_beyond_a_limit_on_params_is_left_out(tmp_path):

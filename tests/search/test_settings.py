@@ -7,6 +7,7 @@ import pytest
 from nasbench.errors import DefinitionError
 from nasbench.search import settings as module
 from nasbench.search.settings import Settings, changed_machine, make_manifest, open_parts
+from nasbench.store.published import read_published
 from tests.search.formula import FormulaDevice
 
 DEVICE = """\
@@ -162,3 +163,17 @@ def test_workers_share_the_cores_for_training():
     assert Settings("mnist_tiny", workers=cores).resolved().training_threads == 1
     assert Settings("mnist_tiny", workers=4 * cores).resolved().training_threads == 1
     assert Settings("mnist_tiny", workers=2, threads=3).resolved().training_threads == 3
+
+
+def test_a_search_of_published_networks_keeps_what_their_papers_state():
+    with open_parts(Settings("repvit", objectives=("params", "macs")).resolved()) as parts:
+        stated = read_published(make_manifest(Settings("repvit"), parts))
+
+    assert stated["repvit_m1_0"].top1 == 0.8
+    assert {one.family for one in stated.values()} == {"repvit"}
+
+
+def test_what_a_paper_states_of_other_classes_is_not_kept(formula, tmp_path):
+    with open_parts(Settings("repvit", objectives=("accuracy", "params")).resolved()) as parts:
+        assert parts.space.classes == 10
+        assert read_published(make_manifest(Settings("repvit"), parts)) == {}
