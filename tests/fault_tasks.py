@@ -162,11 +162,3 @@ def print_without_end(request, link):
 def read_files(request, link):
     side = request["side"]
     return {"graph": Path(side["graph"]).read_text(), "other": Path(side["other"][0]).read_text()}
-
-
-def count_time(request, link):
-    link.phase("work")
-    began, began_cpu = time.monotonic(), time.process_time()
-    while time.process_time() - began_cpu < request["work_s"]:
-        pass
-    return {"worked": True, "wall_s": time.monotonic() - began}

@@ -41,6 +41,10 @@ def worker_command(
 
 def _lines(spec: DeviceSpec, address: Address) -> Iterator[str]:
     token = "" if address.is_loopback else "RAY_AUTH_MODE=token "
+    if address.is_loopback:
+        yield f"# Nobody but this machine reaches {address.host}. For a board, write into devices/{spec.name}.yaml the"
+        yield "# address of this machine as the board reaches it (hostname -I lists them), and ask again."
+        yield ""
     yield "# On this machine, once: the head of the cluster."
     if token:
         yield "export RAY_AUTH_MODE=token                  # and in every shell from which you run nasbench"
@@ -61,8 +65,10 @@ def _lines(spec: DeviceSpec, address: Address) -> Iterator[str]:
         f"{token}{_SETTINGS} ~/nasbench-worker/bin/ray start --address={address} --num-cpus=0 "
         f"--resources='{{\"{spec.resource}\": 1}}' --disable-usage-stats"
     )
+    yield "# That again when the board was started anew, or was cut off for a minute: Ray gives up then."
     yield ""
     yield f"# Then here: nasbench devices {spec.name} --probe"
+    yield "# In the end, on both: ray stop"
 
 
 def _packages(spec: DeviceSpec) -> Iterator[str]:

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ REACH_LIMIT_S = 8.0
 TOKEN_FILE = Path(".ray") / "auth_token"
 """Where Ray looks for the token, below the home folder, when no variable says otherwise."""
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +111,48 @@ def check_reachable(address: Address, limit_s: float = REACH_LIMIT_S) -> None:
     """Open and close a connection, since Ray itself may wait for minutes where nobody answers.
 
     Raises:
-        DeviceLost: nobody answers; the text says whether the port is closed or silent.
+        DeviceLost: nobody answers; the text says whether the port is closed, silent, or on no machine that is known.
     """
     try:
-        socket.create_connection((address.host, address.port), timeout=limit_s).close()
+        _reach(address, limit_s)
     except TimeoutError as error:
         raise DeviceLost(
             f"no Ray cluster answers at {address}: nothing came for {limit_s:g} s; the machine is off, or a firewall "
             "drops what is sent there"
         ) from error
+    except ConnectionRefusedError as error:
+        raise DeviceLost(
+            f"no Ray cluster answers at {address}: {error.strerror}; start its head there with: ray start --head "
+            f"--node-ip-address={address.host} --port={address.port} --include-dashboard=false"
+        ) from error
+    except socket.gaierror as error:
+        raise DeviceLost(
+            f"no Ray cluster answers at {address}: {error.strerror}; write the head's address instead of its name"
+        ) from error
     except OSError as error:
         raise DeviceLost(
-            f"no Ray cluster answers at {address}: {error.strerror or error}; start its head with: ray start --head"
+            f"no Ray cluster answers at {address}: {error.strerror or error}; the machine is off, or its network is "
+            "not ours"
         ) from error
+
+
+def _reach(address: Address, limit_s: float) -> None:
+    """Open and close a connection; raises OSError.
+
+    In a thread, since to ask for the address of a name takes as long as it takes, and a name may have several.
+    """
+    failures: list[OSError] = []
+
+    def attempt() -> None:
+        try:
+            socket.create_connection((address.host, address.port), timeout=limit_s).close()
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if failures:
+        raise failures[0]
+    if thread.is_alive():
+        raise TimeoutError

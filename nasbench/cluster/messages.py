@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nasbench.errors import Crashed
+from nasbench.errors import Crashed, DeviceError
+from nasbench.host import code_digest
 from nasbench.isolation_child import clean, unpack
 
 KINDS = ("report", "done", "error")
 """What a step of a conversation gives: a report that waits for its answer, the end, or why there is none."""
+
+MOST_DEPTH = 20
+"""Of lists and mappings in each other: many times what an honest answer has."""
+
+_NUMBERS = {int, float, bool}
 
 
 def read(body: Any) -> dict[str, Any]:
@@ -37,7 +44,11 @@ def check_about(about: Mapping[str, Any], packages: Sequence[str]) -> dict[str, 
         "temperature_c": lambda value: value is None or isinstance(value, int | float),
         "niceness": lambda value: type(value) is int,
         "code": lambda value: isinstance(value, str),
-        "versions": lambda value: isinstance(value, dict) and {"nasbench", "python", *packages} <= set(value),
+        "versions": lambda value: (
+            isinstance(value, dict)
+            and {"nasbench", "python", *packages} <= set(value)
+            and all(version is None or isinstance(version, str) for version in value.values())
+        ),
     }
     for name, check in checks.items():
         if name not in about or not check(about[name]):
@@ -45,15 +56,42 @@ def check_about(about: Mapping[str, Any], packages: Sequence[str]) -> dict[str, 
     return {str(name): cleaned(value) for name, value in about.items()}
 
 
-def cleaned(value: Any) -> Any:
-    """Give data with every text as one printable line, so that no text from a node steers a terminal."""
+def check_code(about: Mapping[str, Any], name: str) -> None:
+    """Refuse a node on which other source runs than here, by what it says of itself.
+
+    Raises:
+        DeviceError: it does; the text has the digests of both.
+    """
+    if about["code"] != code_digest():
+        raise DeviceError(
+            f"another nasbench than what was shipped runs on {name} (source {about['code']} there, {code_digest()} "
+            "here); remove the one that is installed or lies about there"
+        )
+
+
+def cleaned(value: Any, depth: int = MOST_DEPTH) -> Any:
+    """Give data with every text as one printable line, so that no text from a node steers a terminal.
+
+    NaN and infinity, which no record takes, become None: not known.
+
+    Raises:
+        Crashed: lists and mappings lie in each other deeper than `depth`.
+    """
     if isinstance(value, str):
         return clean(value)
+    if not isinstance(value, dict | list):
+        return value if _is_storable(value) else None
+    if depth == 0:
+        raise Crashed(f"the answer has lists and mappings more than {MOST_DEPTH} deep")
     if isinstance(value, dict):
-        return {clean(str(key), 100): cleaned(entry) for key, entry in value.items()}
-    if isinstance(value, list) and not (value and isinstance(value[0], int | float)):
-        return [cleaned(entry) for entry in value]
-    return value
+        return {clean(str(key), 100): cleaned(entry, depth - 1) for key, entry in value.items()}
+    if {*map(type, value)} <= _NUMBERS and all(map(_is_storable, value)):
+        return value
+    return [cleaned(entry, depth - 1) for entry in value]
+
+
+def _is_storable(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def unpack_step(body: Any) -> tuple[str, dict[str, Any]]:

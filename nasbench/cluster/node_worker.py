@@ -8,12 +8,14 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nasbench.cluster.connection import Cluster
+from nasbench.cluster.messages import check_code
 from nasbench.cluster.post import Placement, Post
-from nasbench.cluster.supervisor import FOLDER
+from nasbench.cluster.supervisor import FOLDER, version_of
 from nasbench.cluster.worker import FILES, RemoteWorker
 from nasbench.errors import Crashed, DatasetError, DefinitionError, DeviceLost
 from nasbench.isolation import MakeWorker, OnReport
@@ -24,6 +26,9 @@ MOST_TRIES = 3
 
 MOST_DATA_BYTES = 4 << 30
 """The largest data set that is shipped; a larger one has to lie on the nodes under the same path."""
+
+_DECIDING = ("torch", "numpy", "pillow")
+"""What decides an accuracy, besides our own source: the training, and how images are decoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +95,7 @@ class NodeWorker(RemoteWorker):
         Raises:
             Crashed: it was lost three times.
             DeviceLost: the cluster is gone.
+            DeviceError: another nasbench runs on the node.
         """
         shipped = self._with_data(request)
         for attempt in range(1, MOST_TRIES + 1):
@@ -98,6 +104,7 @@ class NodeWorker(RemoteWorker):
                     raise Crashed("the workers were told to end")
                 if not self._post.is_open:
                     self._post.open()
+                    self._look()
                     if self._pauses:
                         self._post.control("pause")
                 return super().call(shipped, limits_s=limits_s, on_report=on_report)
@@ -128,6 +135,17 @@ class NodeWorker(RemoteWorker):
         """Let the child go on."""
         self._pauses = False
         super().resume()
+
+    def _look(self) -> None:
+        """See that the node runs our source, and say once where what decides an accuracy is of another version."""
+        about, node = self._post.describe(1, None, _DECIDING), self._post.node
+        where = f"node {node.host}" if node else self._post.placement.name
+        check_code(about, where)
+        for package in _DECIDING:
+            there, here = about["versions"][package], version_of(package)
+            # After a + stands how it was built, such as 2.13.0+cpu, which is the node's affair.
+            if there and here and there.partition("+")[0] != here.partition("+")[0]:
+                _warn(f"{package} is {there} on {where} and {here} here; accuracies from there may be others")
 
     def _with_data(self, request: Mapping[str, Any]) -> dict[str, Any]:
         name, path, options = request.get("data", (None, None, None))
@@ -171,6 +189,11 @@ def find_module(place: str, folder: Path) -> tuple[str, ...]:
     name = place.partition(":")[0].partition(".")[0]
     found = [path for path in (folder / name, folder / f"{name}.py") if path.exists()]
     return tuple(str(path) for path in found[:1])
+
+
+@lru_cache(maxsize=256)
+def _warn(text: str) -> None:
+    _log.warning("%s", text)  # once: a node is looked at by every worker that comes to it
 
 
 def _size_bytes(path: Path) -> int:

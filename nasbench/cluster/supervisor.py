@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import IO, Any
 
 import nasbench
+from nasbench.cluster.placing import Placed
 from nasbench.device.energy import NoMeter, find_rapl
 from nasbench.errors import Crashed, DeviceError, NasbenchError
 from nasbench.host import (
@@ -38,9 +36,7 @@ FILE = "$file"
 
 FOLDER = "$folder"
 """In a request, `{"$folder": 0, "name": ..., "digest": ...}` stands for the path of what the first file, an archive,
-holds under that name; what was unpacked is kept until the supervisor ends."""
-
-_PREFIX = "nasbench-data-"
+holds under that name; `digest` is the archive's SHA-256. See `nasbench.cluster.placing`."""
 
 _Conversation = Generator[dict[str, Any], Mapping[str, Any], dict[str, Any]]
 
@@ -56,12 +52,12 @@ class Supervisor:
         self._made_for: tuple[Any, ...] = ()
         self._conversation: _Conversation | None = None
         self._once = False
-        self._files: list[IO[bytes]] = []
+        self._references: Sequence[Any] = ()
+        self._files: dict[int, IO[bytes]] = {}
         self._attempt = self._unwanted = 0
-        self._folders: dict[str, tempfile.TemporaryDirectory[str]] = {}
+        self._placed = Placed()
         self._paused = False
         self._pausing = threading.Lock()
-        _sweep()
 
     def describe(self, request: bytes) -> bytes:
         """Say what this node is, and which of its cores are measured on.
@@ -85,9 +81,10 @@ class Supervisor:
             worker = self._ready(asked)
             self._once = bool(asked["once"])
             self._attempt = asked["attempt"]
-            self._files = [_write(self._fetch(file)) for file in files]
+            self._references = files
+            request_there = self._with_paths(asked["request"])
             self._check_wanted()
-            self._conversation = worker.converse(self._with_paths(asked["request"]), limits_s=asked["limits_s"])
+            self._conversation = worker.converse(request_there, limits_s=asked["limits_s"])
             return self._step(lambda conversation: next(conversation), asked["attempt"])
 
         return self._answering(start)
@@ -102,14 +99,12 @@ class Supervisor:
         return self._answering(go_on)
 
     def end(self) -> bytes:
-        """Kill the child, if there is one, and remove what was unpacked."""
+        """Kill the child, if there is one, and let go of the data sets that were unpacked."""
 
         def close() -> dict[str, Any]:
             self._hang_up()
             self._close_worker()
-            for folder in self._folders.values():
-                folder.cleanup()
-            self._folders.clear()
+            self._placed.close()
             return {"done": {}}
 
         return self._answering(close)
@@ -172,11 +167,18 @@ class Supervisor:
         """Put paths in the place of what stands for the files."""
         if isinstance(value, Mapping):
             if FILE in value:
-                return f"/proc/{os.getpid()}/fd/{self._files[value[FILE]].fileno()}"
+                return f"/proc/{os.getpid()}/fd/{self._file(value[FILE]).fileno()}"
             if FOLDER in value:
-                return self._unpack(value["digest"], self._files[value[FOLDER]], value["name"])
+                reference = self._references[value[FOLDER]]
+                folder = self._placed.find(value["digest"], lambda: self._fetch(reference), self._check_wanted)
+                return str(folder / value["name"])
             return {key: self._with_paths(entry) for key, entry in value.items()}
         return [self._with_paths(entry) for entry in value] if isinstance(value, list) else value
+
+    def _file(self, index: int) -> IO[bytes]:
+        if index not in self._files:
+            self._files[index] = _write(self._fetch(self._references[index]))
+        return self._files[index]
 
     def _fetch(self, file: Any) -> bytes:
         """Get a file, in steps, so that one which takes long can be given up."""
@@ -195,15 +197,6 @@ class Supervisor:
     def _check_wanted(self) -> None:
         if self._attempt <= self._unwanted:
             raise Crashed("the driver gave up this attempt")
-
-    def _unpack(self, digest: str, file: IO[bytes], name: str) -> str:
-        if digest not in self._folders:
-            folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
-            file.seek(0)
-            with tarfile.open(fileobj=file) as archive:
-                archive.extractall(folder.name, filter="data")
-            self._folders[digest] = folder
-        return str(Path(self._folders[digest].name) / name)
 
     def _step(self, take: Callable[[_Conversation], dict[str, Any]], attempt: int) -> dict[str, Any]:
         """Go one step on; at the end of the conversation, whatever it is, its files are let go."""
@@ -227,9 +220,9 @@ class Supervisor:
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
             conversation.close()
-        for file in self._files:
+        for file in self._files.values():
             file.close()
-        self._files = []
+        self._files, self._references = {}, ()
 
     def _close_worker(self) -> None:
         with self._pausing:
@@ -264,24 +257,17 @@ def _describe(asked: Mapping[str, Any]) -> dict[str, Any]:
         "versions": {
             "nasbench": nasbench.__version__,
             "python": platform.python_version(),
-            **{package: _version(package) for package in asked["packages"]},
+            **{package: version_of(package) for package in asked["packages"]},
         },
     }
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Give the version of an installed distribution; None when it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _sweep() -> None:
-    """Remove what supervisors unpacked that were killed before they could."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}[0-9]*-*"):
-        pid = path.name.removeprefix(_PREFIX).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(data: bytes) -> IO[bytes]:

@@ -5,11 +5,12 @@ The process may be on another machine and ran a network that is not ours, so wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nasbench.cluster.messages import cleaned
 from nasbench.device.base import Turn
+from nasbench.device.verdict import check_latencies
 from nasbench.errors import Crashed
 from nasbench.isolation_child import clean
 
@@ -87,10 +88,21 @@ _NOISE: Mapping[str, _Check] = {
     "throttled_us": _maybe(_is_number),
     "thermal_events": _maybe(_is_number),
 }
+_TURN: Mapping[str, _Check] = {
+    "side": _is_count,
+    "seconds": _all(_is_sample),
+    "kept": _is_flag,
+    "inferences": _is_count,
+}
 _ENERGY: Mapping[str, _Check] = {
     "energy_j": _maybe(_is_number),
     "idle_power_w": _maybe(_is_number),
     "source": _is_text,
+}
+_TURNS_ANSWER: Mapping[str, _Check] = {
+    "host": _is_record,
+    "noise": _is_record,
+    "settled": _all(_is_flag),
 }
 
 
@@ -99,9 +111,11 @@ def check_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         Crashed: something is missing or of another kind; the text says what.
+        MeasurementError: a time is zero, negative or not finite.
     """
     _check(answer, _ANSWER, "")
     _check(answer["series"], _SERIES, "series.")
+    check_latencies(answer["series"]["seconds"])
     _check(answer["noise"], _NOISE, "noise.")
     if answer["energy"] is not None:
         _check(answer["energy"], _ENERGY, "energy.")
@@ -110,22 +124,54 @@ def check_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: cleaned(value) for name, value in answer.items()}
 
 
-def read_turn(told: Any, sides: int) -> Turn:
-    """Read a turn of one of so many networks, as `nasbench.device.turns.converse` reports it.
+def check_turns_answer(answer: Mapping[str, Any], sides: int) -> dict[str, Any]:
+    """Check what `nasbench.device.turns.take_turns` answered of so many networks; gives it as `check_answer` does.
 
     Raises:
-        Crashed: it is none.
+        Crashed: something is missing or of another kind; the text says what.
     """
+    _check(answer, _TURNS_ANSWER, "")
+    _check(answer["noise"], _NOISE, "noise.")
+    if len(answer["settled"]) != sides:
+        raise Crashed(f"the answer says of {len(answer['settled'])} networks whether they settled, and {sides} ran")
+    return {name: cleaned(value) for name, value in answer.items()}
+
+
+def read_turns(report: Mapping[str, Any], order: Sequence[int]) -> list[Turn]:
+    """Read the turns of a round, as `nasbench.device.turns.converse` reports them, of the networks in that order.
+
+    Raises:
+        Crashed: they are none, or those of other networks.
+        MeasurementError: a time is zero, negative or not finite.
+    """
+    told = report.get("turns")
+    if not isinstance(told, list):
+        raise Crashed(f"the answer has {clean(str(told), 100)} in the place of turns")
+    turns = [read_turn(one) for one in told]
+    if [turn.side for turn in turns] != list(order):
+        raise Crashed(f"the answer has {len(turns)} turns that are not those {len(order)} that were ordered")
+    return turns
+
+
+def read_turn(told: Any) -> Turn:
+    """Read one turn; raises as `read_turns`."""
     if not isinstance(told, dict):
         raise Crashed(f"the answer has {clean(str(told), 100)} in the place of a turn")
-    checks: Mapping[str, _Check] = {
-        "side": lambda value: _is_count(value) and value < sides,
-        "seconds": _all(_is_sample),
-        "kept": _is_flag,
-        "inferences": _is_count,
-    }
-    _check(told, checks, "turn.")
+    _check(told, _TURN, "turn.")
+    check_latencies(told["seconds"])
     return Turn(told["side"], tuple(told["seconds"]), told["kept"], told["inferences"])
+
+
+def read_side(report: Mapping[str, Any], sides: int) -> int | None:
+    """Read which of so many networks is worked on from here; None when a report says nothing of it.
+
+    Raises:
+        Crashed: it is none of them.
+    """
+    side = report.get("side")
+    if side is not None and not (_is_count(side) and side < sides):
+        raise Crashed(f"the answer's side is {clean(str(side), 60)}; it is one of {sides} networks, from 0")
+    return side
 
 
 def _check(record: Mapping[str, Any], checks: Mapping[str, _Check], where: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import nasbench
-from nasbench.device.answers import check_answer
+from nasbench.device.answers import check_answer, check_turns_answer
 from nasbench.device.base import Device, Steer
 from nasbench.device.energy import PASS_LIMIT_S, NoMeter, find_rapl
 from nasbench.device.graphs import EAGER, Graph, Graphs, shared_graphs
@@ -114,7 +114,7 @@ class CpuDevice(Device):
         }
 
     def _hold_turns(self, architectures: Sequence[Architecture], plan: TimingPlan, steer: Steer) -> dict[str, Any]:
-        """Give what the measuring process returned, not yet judged."""
+        """Give what the measuring process returned, of the right form and not yet judged."""
         sides, held = [], []
         for side, architecture in enumerate(architectures):
             try:
@@ -125,7 +125,8 @@ class CpuDevice(Device):
             held += graphs  # their files last until the process has ended
         with self._worker(self._turns_task) as worker:
             limits_s = phase_limits_s(plan, self._kind.build_limit_s)
-            return hold_turns(worker, {**request, "sides": sides}, limits_s, steer)
+            told = hold_turns(worker, {**request, "sides": sides}, limits_s, steer)
+        return check_turns_answer(told, len(sides))
 
     def request(
         self, architectures: Sequence[Architecture], plan: TimingPlan

@@ -20,6 +20,7 @@ from typing import Any
 
 import nasbench
 from nasbench.cluster.connection import connect
+from nasbench.cluster.messages import check_code
 from nasbench.cluster.post import START_LIMIT_S, Placement, Post, SupervisorDied
 from nasbench.cluster.supervisor import FILE
 from nasbench.cluster.worker import FILES, RemoteWorker, Shelf
@@ -28,7 +29,7 @@ from nasbench.device.cpu import TASK, TURNS_TASK, CpuDevice
 from nasbench.device.graphs import Graph
 from nasbench.device.loading import CANARY
 from nasbench.errors import CandidateError, Crashed, DeviceError, DeviceLost
-from nasbench.host import code_digest, git_state
+from nasbench.host import git_state
 from nasbench.isolation import AnyWorker, OnReport
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
 from nasbench.space.architecture import Architecture
@@ -178,6 +179,8 @@ class RemoteDevice(CpuDevice):
 
         Nothing is repeated here: whoever steers has seen what came so far.
         """
+        if not self._opened().is_open:
+            self._restart()
         told = super().take_turns(architectures, plan, steer)
         if told["host"].get("emulated"):
             told["reasons"].append(_EMULATED)
@@ -243,11 +246,7 @@ class RemoteDevice(CpuDevice):
                 f"the processor of {name} is emulated, so that its latencies mean nothing; to try it all the same, "
                 "write emulated: true in its definition"
             )
-        if about["code"] != code_digest():
-            raise DeviceError(
-                f"another nasbench than what was shipped runs on {name} (source {about['code']} there, {code_digest()} "
-                "here); remove the one that is installed or lies about there"
-            )
+        check_code(about, name)
         known = {part: self._about[part] for part in ("host", "cpus", "versions") if self._about}
         if changed := [part for part, value in known.items() if about[part] != value]:
             raise DeviceError(f"what answers as {name} is not what it was: {' and '.join(changed)} changed")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import nasbench
-from nasbench.device.answers import read_turn
+from nasbench.device.answers import read_side, read_turns
 from nasbench.device.base import Steer
 from nasbench.device.cold import cache_emptier
 from nasbench.device.loading import Loaded, check_agreement, checked_hash, load
@@ -53,19 +53,21 @@ def hold_turns(
         NasbenchError: as `Worker.call`.
     """
     side: int | None = None
+    order: Sequence[int] | None = ()
+    count = len(request["sides"])
 
     def reply(report: Mapping[str, Any]) -> dict[str, Any]:
-        nonlocal side
-        side = report.get("side")
+        nonlocal side, order
+        side = read_side(report, count)
         if side is not None:
             return {}
-        order = steer([read_turn(one, len(request["sides"])) for one in report.get("turns", ())])
+        order = steer(read_turns(report, order or ()))
         return {"order": list(order)} if order else {"done": True}
 
     try:
         return worker.call(request, limits_s=limits_s, on_report=reply)
     except CandidateError as error:
-        raise name_side(error, side, len(request["sides"])) from error
+        raise name_side(error, side, count) from error
 
 
 def name_side(error: CandidateError, side: int | None, count: int) -> CandidateError:

@@ -41,14 +41,23 @@ def judge(answer: Mapping[str, Any], plan: TimingPlan, threads: int = 1) -> Verd
         MeasurementError: a sample is zero, negative or not finite.
     """
     series = answer["series"]
-    seconds = series["seconds"]
-    if not seconds or not all(math.isfinite(value) and value > 0 for value in seconds):
-        raise MeasurementError(f"a latency must be positive and finite; {_strangest(seconds)} came")
+    check_latencies(series["seconds"])
     throttled = list(_throttling(answer["noise"]))
     noisy = list(_disturbance(answer["noise"], threads)) + list(_scatter(series, plan))
     if not answer["settled"]:
         noisy.append(f"still changing after {plan.max_warmup_s:g} s of warm-up")
     return _worded(throttled, noisy)
+
+
+def check_latencies(seconds: Sequence[float]) -> None:
+    """Refuse times that are none.
+
+    Raises:
+        MeasurementError: one is zero, negative or not finite, or there are none at all.
+    """
+    strange = [str(value) for value in seconds if not (math.isfinite(value) and value > 0)]
+    if strange or not seconds:
+        raise MeasurementError(f"a latency must be positive and finite; {[*strange, 'nothing'][0]} came")
 
 
 def judge_noise(noise: Mapping[str, Any], threads: int = 1) -> Verdict:
@@ -113,7 +122,3 @@ def _scatter(series: Mapping[str, Any], plan: TimingPlan) -> Sequence[str]:
         if abs(shift) > SHIFT_LIMIT:
             found.append(f"the latency moved by {shift:+.1%} from the first to the last quarter")
     return found
-
-
-def _strangest(seconds: Sequence[float]) -> object:
-    return next((value for value in seconds if not (math.isfinite(value) and value > 0)), "nothing")

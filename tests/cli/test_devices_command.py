@@ -46,10 +46,13 @@ def test_the_commands_for_a_board_set_up_both_sides_and_install_nothing_of_ours(
 
 
 def test_an_address_that_others_reach_has_a_token_and_loopback_needs_none(nasbench, board):
-    assert "ray get-auth-token --generate" in nasbench("worker-command", "board", check=0).stdout
+    remote = nasbench("worker-command", "board", check=0).stdout
     board(address="127.0.0.1:6379")
+    local = nasbench("worker-command", "board", check=0).stdout
 
-    assert "token" not in nasbench("worker-command", "board", check=0).stdout
+    assert "ray get-auth-token --generate" in remote and "token" not in local
+    said = "Nobody but this machine reaches 127.0.0.1. For a board, write into devices/board.yaml"
+    assert said in local and "Nobody but this machine" not in remote
 
 
 def test_a_board_with_torch_is_given_torch(nasbench, board):

@@ -1,6 +1,7 @@
 """Addresses of clusters: their form, who may be talked to, and who answers."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -22,7 +23,11 @@ def test_an_address_is_read_and_written_the_same(text, host, port):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "6379", "host", "host:", ":6379", "host:0", "host:65536", "::1:6379", "[host]:1", "ray://h:1", "a b:1"]
+    "text",
+    [
+        *("", "6379", "host", "host:", ":6379", "host:0", "host:65536", "::1:6379", "[host]:1", "ray://h:1", "a b:1"),
+        *("a..b:1", "a-:1", f"{'a' * 64}:1", ".".join(["a" * 63] * 4) + ":1"),
+    ],
 )
 def test_what_is_no_address_is_refused_with_an_example(text):
     with pytest.raises(DefinitionError, match=r"write HOST:PORT such as 192\.168\.1\.10:6379"):
@@ -69,8 +74,36 @@ def test_a_closed_port_is_told_at_once():
         port = free.getsockname()[1]
     began = time.monotonic()
 
-    with pytest.raises(DeviceLost, match=rf"no Ray cluster answers at 127.0.0.1:{port}: .*refused"):
+    start = f"ray start --head --node-ip-address=127.0.0.1 --port={port}"
+    with pytest.raises(DeviceLost, match=rf"no Ray cluster answers at 127.0.0.1:{port}: .*refused; .*{start}"):
         check_reachable(Address("127.0.0.1", port))
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_name_that_nobody_knows_is_told(monkeypatch):
+    def nobody(*asked):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    with pytest.raises(DeviceLost, match="not known; write the head's address instead of its name"):
+        check_reachable(Address("head.example", 6379))
+
+
+def test_a_name_server_that_does_not_answer_holds_nobody_up(monkeypatch):
+    answered = threading.Event()
+
+    def silent(*asked):
+        answered.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    began = time.monotonic()
+    try:
+        with pytest.raises(DeviceLost, match=r"nothing came for 0.5 s"):
+            check_reachable(Address("head.example", 6379), limit_s=0.5)
+    finally:
+        answered.set()
 
     assert time.monotonic() - began < 5
 

@@ -95,6 +95,16 @@ class TestMeasuring:
         assert code == 0, err
         assert json.loads(out)["ratio"] > 0
 
+    def test_turns_start_another_supervisor_when_the_last_one_was_given_up(self, driver):
+        turns = (
+            "device._opened().close()\n    told = device.take_turns([architecture], TimingPlan(), lambda turns: None)"
+        )
+        script = measure(0.1).replace("measurement = device.take(architecture, plan)", turns)
+        code, out, err, _ = driver.run("-c", script.partition("print(json")[0] + "print(sorted(told))")
+
+        assert code == 0, err
+        assert out.splitlines()[-1] == "['host', 'noise', 'reasons']"
+
     def test_devices_probe_says_what_the_node_is(self, driver):
         code, out, err, _ = driver.run("devices", "board", "--probe", "--json")
 

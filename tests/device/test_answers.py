@@ -4,8 +4,9 @@ import copy
 
 import pytest
 
-from nasbench.device.answers import check_answer, read_turn
-from nasbench.errors import Crashed
+from nasbench.device.answers import check_answer, check_turns_answer, read_side, read_turns
+from nasbench.device.base import Turn
+from nasbench.errors import Crashed, MeasurementError
 
 ANSWER = {
     "build_s": 0.1,
@@ -48,9 +49,31 @@ def test_an_answer_of_the_right_form_passes():
 
 
 def test_texts_lose_what_steers_a_terminal():
-    answer = {**ANSWER, "host": {"cpu_model": "\x1b[2Jgone", "list": ["\r\nx"]}}
+    answer = {**ANSWER, "host": {"cpu_model": "\x1b[2Jgone", "list": ["\r\nx"], "mixed": [1, "\r\nx"]}}
 
-    assert check_answer(answer)["host"] == {"cpu_model": "[2Jgone", "list": ["x"]}
+    assert check_answer(answer)["host"] == {"cpu_model": "[2Jgone", "list": ["x"], "mixed": [1, "x"]}
+
+
+def test_what_no_record_takes_becomes_none():
+    host = {"a": float("nan"), "b": [1.0, float("inf")], "c": [{"d": -float("inf")}], "e": [10**400, 2.0]}
+    answer = check_answer({**ANSWER, "host": host})
+
+    assert answer["host"] == {"a": None, "b": [1.0, None], "c": [{"d": None}], "e": [10**400, 2.0]}
+
+
+def test_a_sample_that_is_no_time_is_invalid():
+    with pytest.raises(MeasurementError, match="positive and finite; nan came"):
+        check_answer({**ANSWER, "series": {**ANSWER["series"], "seconds": [0.1, float("nan")]}})
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
+def test_an_answer_that_is_nested_without_end_is_refused(wrap):
+    host = {}
+    for _ in range(500):  # json.loads reads as many
+        host = {"a": wrap(host)}
+
+    with pytest.raises(Crashed, match="more than 20 deep"):
+        check_answer({**ANSWER, "host": host})
 
 
 def paths(record, prefix=()):
@@ -100,18 +123,84 @@ def test_a_mark_for_every_sample_is_needed():
         check_answer({**ANSWER, "series": {**ANSWER["series"], "kept": [True]}})
 
 
-TURN = {"side": 1, "seconds": [0.1], "kept": True, "inferences": 2}
+TURNS_ANSWER = {"host": {"cpu_model": "A53"}, "noise": ANSWER["noise"], "settled": [True, False]}
 
 
-def test_a_turn_is_read():
-    turn = read_turn(TURN, 2)
+def test_an_answer_of_turns_passes_with_clean_texts():
+    answer = {**TURNS_ANSWER, "host": {"cpu_model": "\x1b[2Jgone"}, "output_errors": [None, 0.1]}
 
-    assert (turn.side, turn.seconds, turn.kept, turn.inferences) == (1, (0.1,), True, 2)
+    assert check_turns_answer(answer, 2) == {**answer, "host": {"cpu_model": "[2Jgone"}}
 
 
 @pytest.mark.parametrize(
-    "told", [None, [], {}, {**TURN, "side": 2}, {**TURN, "side": -1}, {**TURN, "seconds": 3}, {**TURN, "kept": 1}]
+    ("path", "wrong"),
+    [
+        (path, wrong)
+        for path in paths(TURNS_ANSWER)
+        for wrong in WRONG
+        if path == ("noise",) or type(wrong) is not type(find(TURNS_ANSWER, path))
+    ],
+    ids=str,
 )
-def test_what_is_no_turn_is_refused(told):
-    with pytest.raises(Crashed):
-        read_turn(told, 2)
+def test_an_answer_of_turns_of_another_form_is_refused(path, wrong):
+    answer = copy.deepcopy(TURNS_ANSWER)
+    find(answer, path[:-1])[path[-1]] = wrong
+
+    with pytest.raises(Crashed, match="the answer"):
+        check_turns_answer(answer, 2)
+
+
+@pytest.mark.parametrize("path", list(paths(TURNS_ANSWER)), ids=".".join)
+def test_what_an_answer_of_turns_lacks_is_named(path):
+    answer = copy.deepcopy(TURNS_ANSWER)
+    del find(answer, path[:-1])[path[-1]]
+
+    with pytest.raises(Crashed, match=f"the answer has no {'.'.join(path)}"):
+        check_turns_answer(answer, 2)
+
+
+def test_an_answer_of_turns_speaks_of_as_many_networks_as_ran():
+    with pytest.raises(Crashed, match="of 2 networks whether they settled, and 3 ran"):
+        check_turns_answer(TURNS_ANSWER, 3)
+
+
+TURN = {"side": 1, "seconds": [0.1], "kept": True, "inferences": 2}
+
+
+def test_turns_are_read_in_the_order_that_was_asked_for():
+    turns = read_turns({"turns": [TURN, {**TURN, "side": 0}]}, [1, 0])
+
+    assert turns == [Turn(1, (0.1,), True, 2), Turn(0, (0.1,), True, 2)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(None, 3, {}, [None], [[]], [{}], [TURN, TURN], []),
+        *([{**TURN, **wrong}] for wrong in ({"side": 2}, {"side": -1}, {"side": True}, {"seconds": 3}, {"kept": 1})),
+    ],
+)
+def test_what_are_no_turns_or_others_than_were_ordered_is_refused(told):
+    with pytest.raises(Crashed, match="the answer"):
+        read_turns({"turns": told}, [1])
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_turn_with_a_time_that_is_none_is_invalid(value):
+    with pytest.raises(MeasurementError, match="must be positive and finite"):
+        read_turns({"turns": [{**TURN, "seconds": [0.1, value]}]}, [1])
+
+
+def test_a_turn_without_times_is_invalid():
+    with pytest.raises(MeasurementError, match="nothing came"):
+        read_turns({"turns": [{**TURN, "seconds": []}]}, [1])
+
+
+@pytest.mark.parametrize("side", [2, -1, "0", True, 0.0, []])
+def test_a_side_that_there_is_not_is_refused(side):
+    with pytest.raises(Crashed, match="the answer's side is"):
+        read_side({"side": side}, 2)
+
+
+def test_a_side_is_read_where_there_is_one():
+    assert [read_side({"side": 1}, 2), read_side({"turns": []}, 2)] == [1, None]

@@ -1,0 +1,87 @@
+"""A node with an address of its own, at the end of a cable that is cut in the middle of a measurement."""
+
+import json
+import time
+
+import pytest
+
+from nasbench.store.parquet import read_run
+from tests.cluster.conftest import Driver
+from tests.cluster.nodes import Cable, Nodes, why_no_cable
+from tests.cluster.test_ray_nodes import NETWORK, begin
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def cable():
+    if why := why_no_cable():
+        pytest.skip(why)
+    cable = Cable()
+    try:
+        yield cable
+    finally:
+        cable.close()
+
+
+@pytest.fixture(scope="module")
+def nodes(cable):
+    """Give a head at the near end, which asks for a token, and a board at the far one."""
+    nodes = Nodes(host=cable.near)
+    try:
+        nodes.board = nodes.join("board", cable=cable)
+        yield nodes
+    finally:
+        nodes.close()
+
+
+@pytest.fixture
+def driver(nodes, tmp_path):
+    return Driver(nodes, tmp_path)
+
+
+def test_a_node_with_an_address_of_its_own_is_measured_on(nodes, cable, driver):
+    code, out, err, _ = driver.run("devices", "board", "--probe", "--json")
+    assert code == 0, err
+    assert json.loads(out)["devices"][0]["state"] == "free"
+
+    code, _, err, _ = driver.run("bench", NETWORK, "--device", "board", "--level", "screen", "--run", "results/a")
+
+    assert code == 0, err
+    measurements = read_run(driver.folder / "results" / "a").measurements
+    assert (measurements["latency_s"] > 0).all() and set(measurements["attempts"]) == {"[]"}
+
+
+@pytest.mark.parametrize("cut", ["swallow", "unplug"])
+def test_a_cut_is_noticed_within_10_s_and_the_measurement_repeated_when_it_is_mended(nodes, cable, driver, cut):
+    process = begin(driver, 6, patience=90)
+    began = time.monotonic()
+    getattr(cable, cut)()
+    noticed = None
+    try:
+        for line in process.stderr:
+            if "device board is lost" in line:
+                noticed = time.monotonic() - began
+                break
+    finally:
+        cable.mend()
+    out, err = process.communicate(timeout=200)
+
+    assert noticed is not None and noticed < 10
+    assert process.returncode == 0, err
+    (attempt,) = json.loads(out)["attempts"]
+    assert attempt["device"] == "board"
+    assert "device board is back" in err
+
+
+def test_an_address_that_swallows_what_is_sent_is_told_within_25_s(nodes, cable, driver):
+    driver.define("far", "onnx", address=f"{cable.far}:{nodes.port}")
+    cable.swallow()
+    try:
+        code, out, err, seconds = driver.run("bench", NETWORK, "--device", "far", "--level", "screen")
+    finally:
+        cable.mend()
+
+    assert (code, out) == (1, "") and seconds < 25
+    assert "nothing came for 8 s; the machine is off, or a firewall drops what is sent there" in err
+    assert len(err.strip().splitlines()) == 1
