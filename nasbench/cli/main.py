@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from nasbench import __version__
-from nasbench.cli import bench, check, compare, devices, doctor, export, ls, plot, repair, search, show, worker_command
+from nasbench.cli import (
+    bench,
+    check,
+    claims,
+    compare,
+    devices,
+    doctor,
+    export,
+    ls,
+    plot,
+    repair,
+    search,
+    show,
+    worker_command,
+)
 from nasbench.errors import DatasetError, DefinitionError, NasbenchError
 
 app = typer.Typer(
@@ -29,6 +43,7 @@ app.command("export")(export.export)
 app.command("repair")(repair.repair)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
+app.command("claims")(claims.claims)
 app.command("devices")(devices.devices)
 app.command("worker-command")(worker_command.worker_command)
 
@@ -51,6 +66,15 @@ def _options(
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: it failed; 2: what was asked for is wrong; 130: interrupted."""
+    try:
+        _run()
+    except SystemExit as end:
+        if connection := sys.modules.get("nasbench.cluster.connection"):
+            connection.leave(end.code if isinstance(end.code, int) else int(bool(end.code)))
+        raise
+
+
+def _run() -> None:
     try:
         app()
     except NasbenchError as error:

@@ -60,11 +60,12 @@ class Progress:
 class Comparison:
     """What the first of two networks is against the second.
 
-    `verdict` is faster, slower, tie or undecided; faster means that the first takes less time. `ratio` is the time of
-    the first over that of the second, `low` and `high` hold it with 95 % confidence however often one has looked;
-    `ratios` has one value a process. `first_s` and `second_s` are geometric means of the processes' medians with their
-    95 % intervals, each for itself: the ratio is known far better than they are. What does not exist is None: the
-    interval before the fourth process, all figures when no process was quiet enough.
+    `verdict` is faster, slower, tie or undecided; faster means that the first takes less than `against` (1, unless
+    something else was asked) of the second's time. `ratio` is the time of the first over that of the second, `low` and
+    `high` hold it with 95 % confidence however often one has looked; `ratios` has one value a process. `first_s` and
+    `second_s` are geometric means of the processes' medians with their 95 % intervals, each for itself: the ratio is
+    known far better than they are. What does not exist is None: the interval before the fourth process, all figures
+    when no process was quiet enough.
 
     `pairs` were timed in the processes that count. `discarded` processes were disturbed and are not among those;
     `reasons` says what was wrong with them. `stop` says why it ended, `noise` what the machine did in each process.
@@ -76,6 +77,7 @@ class Comparison:
     device_digest: str
     plan: TimingPlan
     margin: float
+    against: float
     verdict: str
     ratio: float | None
     low: float | None
@@ -102,7 +104,8 @@ class Comparison:
         half = (self.high - self.low) / 2
         digits = max(2, min(4, math.ceil(-math.log10(half)))) if half else 4
         ratio, low, high = (f"{value:.{digits}f}" for value in (self.ratio, self.low, self.high))
-        return f"{first} takes {ratio} of {second}'s time ({low} to {high}, 95 %): {self.verdict}"
+        asked = "" if self.against == 1 else f" than {self.against:.3g}"
+        return f"{first} takes {ratio} of {second}'s time ({low} to {high}, 95 %): {self.verdict}{asked}"
 
 
 def compare(
@@ -112,6 +115,7 @@ def compare(
     plan: TimingPlan,
     *,
     margin: float = 0.01,
+    against: float = 1.0,
     max_processes: int = 15,
     names: tuple[str, str] = ("a", "b"),
     watch: Callable[[Progress], object] = lambda progress: None,
@@ -121,9 +125,9 @@ def compare(
 ) -> Comparison:
     """Find out which of two networks is faster on a device, by how much, and how sure that is.
 
-    From the fourth process on it ends as soon as the interval does not hold 1, lies within `margin` of 1, or more
-    processes would hardly decide. A process that the gates object to is discarded and repeated after a pause, three
-    times in all; later ones count if they have pairs enough, and `reasons` says so.
+    From the fourth process on it ends as soon as the interval does not hold `against`, lies within `margin` of it, or
+    more processes would hardly decide. A process that the gates object to is discarded and repeated after a pause,
+    three times in all; later ones count if they have pairs enough, and `reasons` says so.
 
     Args:
         device: open.
@@ -131,6 +135,7 @@ def compare(
         second: what it is judged against.
         plan: how inferences are taken; its own numbers of processes play no part.
         margin: a smaller difference is none, as a share of one.
+        against: the ratio that is asked about, such as one that a paper claims; faster and slower are of this.
         max_processes: 4 to 30.
         names: of the two, for sentences and errors.
         watch: called before every process.
@@ -144,6 +149,8 @@ def compare(
         DeviceError: the device is gone.
     """
     check_last(max_processes)
+    if not 0 < against < math.inf:
+        raise DefinitionError(f"the ratio of a comparison is {against:g}; it is above 0")
     if not 0 < margin < 1:
         raise DefinitionError(f"the margin of a comparison is {margin:g}; it is a share of one, such as 0.01")
     began = clock()
@@ -155,7 +162,7 @@ def compare(
         watch(Progress(count, max_processes, discarded, so_far.decision, clock() - began))
         pairs = _Pairs(random.Random(f"{seed}:{count}:{discarded}"), count % 2 == 1, _cap_s(plan), clock)
         if so_far.add(_take(device, (first, second), names, plan, pairs)):
-            so_far.decision = decide([process.log_ratio for process in so_far.taken], max_processes, margin)
+            so_far.decision = decide([process.log_ratio for process in so_far.taken], max_processes, margin, against)
         elif so_far.discarded < _DISCARD_LIMIT:
             pause(BACK_OFFS_S[min(discarded, len(BACK_OFFS_S) - 1)])
     taken, decision = so_far.taken, so_far.decision
@@ -167,6 +174,7 @@ def compare(
         device_digest=device.spec.digest,
         plan=plan,
         margin=margin,
+        against=against,
         verdict=(decision and decision.verdict) or "undecided",
         ratio=decision.ratio if decision else None,
         low=decision.low if decision else None,

@@ -94,32 +94,35 @@ def critical_value(count: int, last: int) -> float:
     return float(stdtrit(count - 1, 1 - NOMINAL_LEVELS[last] / 2))
 
 
-def decide(log_ratios: Sequence[float], last: int, margin: float) -> Decision:
+def decide(log_ratios: Sequence[float], last: int, margin: float, against: float = 1.0) -> Decision:
     """Decide from one log ratio a process, in the order taken, after each of them.
 
     A tie comes before a difference: one that surely lies within `margin` is none. `last` is the largest number of
-    processes, fixed beforehand.
+    processes, fixed beforehand. `against` is the ratio that is neither faster nor slower.
 
     Raises:
         DefinitionError: `last` is not between 4 and 30.
     """
     check_last(last)
     count = len(log_ratios)
-    mean = statistics.fmean(log_ratios)
+    mean = statistics.fmean(log_ratios) - math.log(against)
     if count < FIRST_LOOK:
-        return Decision(None, math.exp(mean), None, None)
+        return Decision(None, against * math.exp(mean), None, None)
     scatter = statistics.stdev(log_ratios)
     half = critical_value(count, last) * scatter / math.sqrt(count)
     within = math.log1p(margin)
 
     def conclude(verdict: str | None, reason: str = "") -> Decision:
-        return Decision(verdict, math.exp(mean), math.exp(mean - half), math.exp(mean + half), reason)
+        ratio, low, high = (against * math.exp(value) for value in (mean, mean - half, mean + half))
+        return Decision(verdict, ratio, low, high, reason)
 
     if abs(mean) + half <= within:
-        return conclude("tie", f"decided after {count} processes: the interval lies within ±{margin:.2g} of 1")
+        return conclude(
+            "tie", f"decided after {count} processes: the interval lies within ±{margin:.2g} of {against:.3g}"
+        )
     if abs(mean) > half:
         verdict = "faster" if mean < 0 else "slower"
-        return conclude(verdict, f"decided after {count} processes: the interval does not hold 1")
+        return conclude(verdict, f"decided after {count} processes: the interval does not hold {against:.3g}")
     if count >= last:
         return conclude("undecided", f"undecided after {count} processes, the most that were allowed")
     if _chance_of_decision(mean, scatter, count, last, within) < GIVE_UP_BELOW:

@@ -190,3 +190,19 @@ def test_a_margin_or_a_number_of_processes_out_of_range_is_refused_before_anythi
     with pytest.raises(DefinitionError):
         run(device, **options)
     assert device.orders == []
+
+
+def test_a_ratio_that_somebody_claims_can_be_asked_about():
+    faster, _ = run(make_device(0.5, **QUIET), against=0.7)
+    slower, _ = run(make_device(0.9, **QUIET), against=0.7)
+    tie, _ = run(make_device(0.7, instance=0.002, noise=0.01), against=0.7)
+
+    assert [found.verdict for found in (faster, slower, tie)] == ["faster", "slower", "tie"]
+    assert faster.low < 0.5 < faster.high and slower.low < 0.9 < slower.high
+    assert slower.stop == "decided after 4 processes: the interval does not hold 0.7"
+    assert slower.sentence().endswith(": slower than 0.7")
+
+
+def test_no_ratio_is_asked_about_that_cannot_be():
+    with pytest.raises(DefinitionError, match="the ratio of a comparison is 0; it is above 0"):
+        run(make_device(), against=0.0)

@@ -1,0 +1,1 @@
+"""What papers claim of speed, as data, and whether it holds on a device."""

@@ -1,0 +1,146 @@
+"""`nasbench claims`: do the papers' claims of speed hold on this device?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasbench.cli.tables import print_rows
+
+if TYPE_CHECKING:
+    from nasbench.claims.check import Finding
+    from nasbench.claims.claim import Claim
+    from nasbench.measure.compare import Progress
+    from nasbench.records import DeviceSpec
+
+
+def claims(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[CLAIM]...", help="Claims by name.  [default: all of them]")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME[,NAME...]", help="All claims about these search spaces too.")
+    ] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Where to measure; repeat it.  [default: cpu]")] = None,
+    file: Annotated[Path | None, typer.Option(help="Claims of your own.  [default: those of nasbench]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the runtime.  [default: the device's]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and orders.")] = 0,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the findings.  [default: results/DATE-claims-DEVICE]")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write a page of Markdown too.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show what would be checked, and measure nothing.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object, no table.")] = False,
+) -> None:
+    """Check what papers claim of speed and size, as a ratio of two networks measured in turns, with its interval.
+
+    A claim holds when the ratio surely is at most the claimed one and 5 % of it, and does not when it surely is more.
+    It was made for another device: that it fails on yours is a finding, and no error of the paper.
+
+    What is found is stored after every claim, in claims.parquet.
+    """
+    from nasbench.claims.claim import CLAIMS, choose_claims, load_claims
+
+    chosen = choose_claims(load_claims(file or CLAIMS), family.split(",") if family else (), names or ())
+    if listing:
+        _list(chosen, json_output)
+        return
+    specs = _devices(device or ["cpu"], threads)
+    findings, folder = _check(chosen, specs, seed, run)
+    if page is not None:
+        from nasbench.claims.table import as_page
+
+        page.write_text(as_page(findings), encoding="utf-8")
+    _print(findings, folder, page, json_output)
+
+
+def _list(chosen: Sequence[Claim], json_output: bool) -> None:
+    rows = []
+    for claim in chosen:
+        pair = claim.pair
+        sides = (pair.first.name, pair.second.name, pair.figure, f"{pair.at_most:.3g}") if pair else ("-",) * 4
+        rows.append((claim.name, *sides, claim.says, claim.claimed_on))
+    columns = ("claim", "first", "second", "figure", "claimed ratio", "says", "claimed on")
+    print_rows("claims", columns, rows, json_output, keys=1)
+
+
+def _devices(names: Sequence[str], threads: int | None) -> list[DeviceSpec]:
+    from dataclasses import replace
+
+    from nasbench.cli.checks import check_threads, note_hidden
+    from nasbench.device.load import find_device, read_device
+
+    specs = []
+    for name in dict.fromkeys(names):
+        found = find_device(name)
+        note_hidden(found)
+        check_threads([] if threads is None else [threads], [name])
+        spec = read_device(found.path)
+        specs.append(replace(spec, threads=threads or spec.threads))
+    return specs
+
+
+def _check(
+    chosen: Sequence[Claim], specs: Sequence[DeviceSpec], seed: int, run: Path | None
+) -> tuple[list[Finding], Path]:
+    from nasbench.claims.check import check
+    from nasbench.claims.table import write_findings
+    from nasbench.cli.interrupt import ending_orderly
+    from nasbench.cli.status import StatusLine
+    from nasbench.device.load import open_device
+    from nasbench.store.manifest import dated_folder
+
+    folder = run or dated_folder("claims", *(spec.name for spec in specs))
+    folder.mkdir(parents=True, exist_ok=False)
+    asked = {"claims": [claim.name for claim in chosen], "devices": [spec.name for spec in specs], "seed": seed}
+    findings: list[Finding] = []
+
+    def last_words() -> str:
+        return f"interrupted; the {len(findings)} claims that were checked are in {folder}"
+
+    with ending_orderly(last_words), StatusLine() as line:
+        for spec in specs:
+            with open_device(spec) as device:
+                for number, claim in enumerate(chosen, 1):
+                    prefix = f"{spec.name}, claim {number} of {len(chosen)}   {claim.name}"
+
+                    def watch(progress: Progress, prefix: str = prefix) -> None:
+                        line.update(f"{prefix}   process {progress.processes + progress.discarded + 1}")
+
+                    findings.append(check(claim, device, seed=seed, watch=watch))
+                    write_findings(folder, findings, asked)
+    return findings, folder
+
+
+def _print(findings: Sequence[Finding], folder: Path, page: Path | None, json_output: bool) -> None:
+    from nasbench.claims.table import FILE, describe_ratio, describe_verdict, summarize
+
+    if json_output:
+        typer.echo(json.dumps({"run": str(folder), "findings": [_data(finding) for finding in findings]}))
+        return
+    rows = [
+        (
+            finding.claim.name,
+            finding.device,
+            finding.claim.pair.figure if finding.claim.pair else "-",
+            f"{finding.claim.pair.at_most:.3g}" if finding.claim.pair else "-",
+            describe_ratio(finding),
+            describe_verdict(finding),
+            finding.reason if finding.verdict not in ("holds", "does not hold") else finding.claim.says,
+        )
+        for finding in findings
+    ]
+    columns = ("claim", "device", "figure", "claimed", "found, 95 % interval", "verdict", "says, or why not")
+    print_rows("claims", columns, rows, keys=2)
+    typer.echo(summarize(findings))
+    typer.echo(f"wrote {folder}/{FILE}{f' and {page}' if page else ''}")
+
+
+def _data(finding: Finding) -> dict[str, Any]:
+    from nasbench.claims.table import COLUMNS
+
+    return {column.name: column.read(finding) for column in COLUMNS if column.name not in ("host", "started_at")}

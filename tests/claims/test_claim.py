@@ -1,0 +1,105 @@
+"""Claims as data: those that come with nasbench, what a file may say, and how its mistakes are told."""
+
+import pytest
+
+from nasbench.claims.claim import CLAIMS, choose_claims, load_claims, vary
+from nasbench.errors import DefinitionError, UnknownNameError
+from nasbench.model.cost import count
+from nasbench.space.load import find_architecture, list_spaces
+
+OURS = load_claims()
+TEXT = """
+schema: 1
+claims:
+  one:
+    families: [resnet]
+    source: A paper
+    says: it is faster
+    claimed_on: a phone
+    equal: accuracy
+    first: resnet_18
+    second: resnet_34
+    at_most: 0.5
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    return load_claims(path)
+
+
+def test_there_are_25_claims_that_can_be_checked_and_reasons_for_the_others():
+    assert sum(claim.pair is not None for claim in OURS) >= 25
+    assert all(claim.not_here for claim in OURS if claim.pair is None)
+
+
+def test_claims_are_about_spaces_that_there_are():
+    assert {family for claim in OURS for family in claim.families} <= set(list_spaces())
+
+
+@pytest.mark.parametrize("claim", [claim for claim in OURS if claim.pair], ids=lambda claim: claim.name)
+def test_both_sides_of_a_claim_are_different_networks_and_the_families_are_theirs(claim):
+    built = [side.architecture for side in (claim.pair.first, claim.pair.second) if side.architecture]
+
+    assert len(set(built)) == len(built)
+    assert {architecture.space for architecture in built} <= set(claim.families)
+
+
+def test_a_claim_is_read(tmp_path):
+    (claim,) = read(tmp_path, TEXT)
+
+    assert (claim.name, claim.families, claim.pair.at_most, claim.pair.batch) == ("one", ("resnet",), 0.5, 1)
+    assert claim.pair.second.architecture == find_architecture("resnet_34")[1].architecture
+
+
+def test_options_are_set_where_rows_are_as_said():
+    mobilenet = find_architecture("mobilenet_v2_1.0")[1].architecture
+
+    large = vary(mobilenet, {"kernel": 7}, {"kernel": 3, "expand": 6})
+
+    kernels = {dict(row.options).get("kernel", 3) for row in large.blocks if row.kind == "mbconv"}
+    assert kernels == {3, 7}  # the first block does not expand
+    assert count(large).macs > count(mobilenet).macs
+
+
+def test_a_variation_that_changes_nothing_is_refused():
+    with pytest.raises(DefinitionError, match="changes nothing: no row has kernel with other values"):
+        vary(find_architecture("resnet_18")[1].architecture, {"kernel": 3}, {"kernel": 5})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("resnet_18", "resnet_81", r"claims.yaml:10: claims.one.first is the text 'resnet_81': no architecture"),
+        ("at_most: 0.5", "at_most: -1", "at_most is -1; a number from 0.001 to 1000"),
+        ("at_most: 0.5", "", "lacks the key 'at_most', and has no not_here"),
+        ("at_most: 0.5", "not_here: no", r"claims.one.first is given for a claim that is not checked"),
+        ("at_most: 0.5", "at_most: 0.5\n    figure: speed", "Allowed: latency, params, macs"),
+        ("second: resnet_34", "second: {called: X, stated: 5}", "states a count, and a latency is claimed"),
+        ("second: resnet_34", "second: {of: resnet_34, options: {kernal: 3}}", "changes nothing: no row has kernal"),
+        ("equal", "equals", "unknown key 'equals'. Did you mean 'equal'"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(tmp_path, old, new, words):
+    with pytest.raises(DefinitionError, match=words):
+        read(tmp_path, TEXT.replace(old, new))
+
+
+def test_claims_are_chosen_by_family_and_by_name():
+    chosen = choose_claims(OURS, ["hardnet"], ["pp_lcnet_hswish"])
+
+    assert all("hardnet" in claim.families for claim in chosen[:-1])
+    assert chosen[-1].name == "pp_lcnet_hswish"
+    assert len(chosen) == 1 + sum("hardnet" in claim.families for claim in OURS)
+    assert choose_claims(OURS, [], []) == list(OURS)
+
+
+@pytest.mark.parametrize(("families", "names"), [(["hardnets"], []), ([], ["pp_lcnet_hswich"])])
+def test_a_family_or_a_claim_that_there_is_not_is_told(families, names):
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        choose_claims(OURS, families, names)
+
+
+def test_the_claims_are_shipped_with_the_package():
+    assert CLAIMS.is_file()

@@ -1,0 +1,89 @@
+"""What becomes of a claim: on a simulated machine whose truth is known, and by counting."""
+
+from functools import partial
+
+import pytest
+
+from nasbench.claims.check import TOLERANCE, check
+from nasbench.claims.claim import Claim, Pair, Side
+from nasbench.errors import BuildError
+from nasbench.measure.compare import compare
+from nasbench.model.cost import count
+from tests.measure.turning_device import TurningDevice, network
+
+SMALL, LARGE = Side("small", network(8)), Side("large", network(16))
+
+
+def claim(at_most, figure="latency", second=LARGE):
+    return Claim("one", ("none",), "A paper", "it is", "a phone", "accuracy", Pair(SMALL, second, at_most, figure))
+
+
+def checked(truth, at_most, **effects):
+    device = TurningDevice(
+        {SMALL.architecture.digest: truth * 0.01, LARGE.architecture.digest: 0.01},
+        **{"instance": 0.007, "noise": 0.01, **effects},
+    )
+    return check(claim(at_most), device, against=partial(compare, pause=lambda _: None, clock=device.clock))
+
+
+@pytest.mark.parametrize(
+    ("truth", "at_most", "verdict", "direction"),
+    [
+        (0.4, 0.5, "holds", "better"),
+        (0.8, 0.5, "does not hold", "better"),
+        (1.5, 0.5, "does not hold", "worse"),
+        (0.99, 1.0, "holds", None),
+    ],
+)
+def test_a_claim_is_judged_by_what_is_surely_so(truth, at_most, verdict, direction):
+    found = checked(truth, at_most)
+
+    assert found.verdict == verdict
+    assert found.low < truth < found.high
+    if direction:
+        assert found.direction == direction
+
+
+def test_what_is_beyond_the_claim_by_less_than_the_tolerance_holds():
+    assert checked(0.5 * (1 + TOLERANCE / 3), 0.5, instance=0.002).verdict == "holds"
+    assert checked(0.5 * (1 + TOLERANCE * 3), 0.5, instance=0.002).verdict == "does not hold"
+
+
+def test_a_machine_that_is_too_noisy_decides_nothing():
+    found = checked(0.5 * (1 + TOLERANCE), 0.5, instance=0.2)
+
+    assert found.verdict == "undecided"
+    assert "processes" in found.reason
+
+
+def test_a_network_that_fails_is_a_finding_and_not_the_end():
+    device = TurningDevice({SMALL.architecture.digest: 0.01, LARGE.architecture.digest: 0.01})
+    device.fails[LARGE.architecture.digest] = BuildError("it does not fit")
+
+    found = check(claim(0.5), device)
+
+    assert (found.verdict, found.ratio) == ("failed", None)
+    assert "large: it does not fit" in found.reason
+
+
+def test_a_count_is_compared_without_running_anything():
+    found = check(claim(0.9, "macs"), TurningDevice({}))
+
+    assert found.ratio == count(SMALL.architecture).macs / count(LARGE.architecture).macs
+    assert (found.verdict, found.comparison) == ("holds", None)
+
+
+def test_a_count_is_compared_with_what_a_paper_states_of_a_network_that_is_not_here():
+    macs = count(SMALL.architecture).macs
+
+    found = check(claim(0.5, "macs", Side("theirs", None, 4.0 * macs)), TurningDevice({}))
+
+    assert (found.ratio, found.verdict) == (0.25, "holds")
+
+
+def test_a_claim_that_cannot_be_checked_says_why():
+    cannot = Claim("one", ("none",), "A paper", "it is", "a phone", "accuracy", None, not_here="it takes a rocket")
+
+    found = check(cannot, TurningDevice({}))
+
+    assert (found.verdict, found.reason) == ("not comparable here", "it takes a rocket")

@@ -1,0 +1,63 @@
+"""What is kept of claims: a parquet file with types and units, and a page."""
+
+import json
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from nasbench.claims.check import Finding
+from nasbench.claims.claim import Claim, Pair, Side
+from nasbench.claims.table import COLUMNS, FILE, as_page, describe_ratio, describe_verdict, summarize, write_findings
+from tests.measure.turning_device import network
+
+CLAIM = Claim(
+    "one", ("resnet",), "A paper", "it is faster", "a phone", "accuracy",
+    Pair(Side("small", network(8)), Side("large", network(16)), 0.5),
+)  # fmt: skip
+HOLDS = Finding(CLAIM, "cpu", "holds", 0.4, 0.39, 0.41, "better", "decided", started_at="2026-01-02T03:04:05+00:00")
+FAILS = replace(HOLDS, device="cpu-onnx", verdict="does not hold", ratio=0.8, low=0.7, high=0.9)
+ELSEWHERE = replace(
+    HOLDS, claim=replace(CLAIM, name="two", pair=None, not_here="it takes a rocket"), verdict="not comparable here",
+    ratio=None, low=None, high=None, direction=None, reason="it takes a rocket",
+)  # fmt: skip
+ALL = [HOLDS, FAILS, ELSEWHERE]
+
+
+def test_findings_are_a_parquet_file_with_types_and_units(tmp_path):
+    write_findings(tmp_path, ALL, {"seed": 0})
+
+    table = pq.read_table(tmp_path / FILE)
+
+    assert table.column_names == [column.name for column in COLUMNS]
+    assert table["verdict"].to_pylist() == ["holds", "does not hold", "not comparable here"]
+    assert table["ratio"].to_pylist() == [0.4, 0.8, None]
+    assert table["first_architecture"].to_pylist() == [network(8).digest, network(8).digest, None]
+    assert table.schema.field("first_latency_s").metadata[b"unit"] == b"s"
+    assert json.loads(table.schema.metadata[b"nasbench.manifest"])["kind"] == "claims"
+
+
+def test_a_page_holds_a_table_for_each_device_and_why_others_are_not_compared():
+    page = as_page(ALL)
+
+    assert page.index("## On `cpu`") < page.index("## On `cpu-onnx`") < page.index("## Sources")
+    assert "| one | small | large | latency | 0.5 | 0.4 (0.39 to 0.41) | - | holds |" in page
+    assert "does not hold, but better" in page
+    assert page.endswith("## Not comparable here\n\n- `two`: it takes a rocket\n")
+
+
+def test_verdicts_are_counted_by_device():
+    assert summarize(ALL) == "cpu: 1 holds, 1 not comparable here\ncpu-onnx: 1 does not hold"
+
+
+@pytest.mark.parametrize(
+    ("direction", "words"),
+    [("better", "does not hold, but better"), ("worse", "does not hold, and worse"), (None, "does not hold")],
+)
+def test_a_claim_that_does_not_hold_says_whether_there_is_something_to_it(direction, words):
+    assert describe_verdict(replace(FAILS, direction=direction)) == words
+
+
+def test_a_count_has_no_interval_to_show():
+    assert describe_ratio(replace(HOLDS, low=0.4, high=0.4)) == "0.4"
+    assert describe_ratio(ELSEWHERE) == "-"

@@ -1,0 +1,29 @@
+"""What the pages say of the definitions is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nasbench.space.load import list_spaces, load_space
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
+
+
+def test_the_page_of_architectures_lists_every_space_with_its_number_of_networks():
+    text = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
+    listed = {
+        name: (int(count), about)
+        for name, count, about in re.findall(r"^\| `(\w+)` \| (\d+) \| .* \| (.*) \|$", text, re.M)
+    }
+
+    spaces = [load_space(path) for path in list_spaces().values()]
+    assert listed == {space.name: (len(space.architectures), space.about) for space in spaces}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
