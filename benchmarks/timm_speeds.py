@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import sys
 import warnings
 from collections import Counter
@@ -45,7 +44,7 @@ def read_pairs(path: Path = PAIRS) -> dict[str, str]:
 
 
 def read_timm(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read timm's CPU benchmarks in a folder, by processor: model, size, batch, seconds, params."""
+    """Read timm's CPU benchmarks in a folder, by what tells their files apart: model, size, batch, seconds, params."""
     files = sorted(folder.glob("benchmark-infer-*-cpu-*.csv"))
     if not files:
         raise DefinitionError(f"{folder}: has no benchmark-infer-*-cpu-*.csv of timm")
@@ -55,8 +54,7 @@ def read_timm(folder: Path) -> dict[str, pd.DataFrame]:
         missing = [name for name in _TIMM_COLUMNS if name not in table]
         if missing:
             raise DefinitionError(f"{path}: lacks the column {missing[0]!r}")
-        name = re.sub(r".*-cpu-|-dynamo$", "", path.stem)
-        found[name] = pd.DataFrame(
+        found[path.stem.removeprefix("benchmark-infer-")] = pd.DataFrame(
             {
                 "timm": table["model"],
                 "size": table["infer_img_size"],
@@ -156,7 +154,7 @@ def show(title: str, kept: pd.DataFrame, left_out: dict[str, list[str]]) -> None
 
 
 def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
-    """Draw our time against timm's, one plot for each file and thread count, logarithmic."""
+    """Draw our time against timm's, one plot for each file, runtime, thread count and batch, logarithmic."""
     from matplotlib.figure import Figure
 
     from nasbench.plot.style import LOOKS, SUFFIXES, own_rules, save
@@ -175,7 +173,8 @@ def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
                 axes.scatter(
                     1e3 * rows["timm_s"], 1e3 * rows["ours_s"], s=9, label=label, linewidths=0, c=color, marker=marker
                 )
-            axes.set(xscale="log", yscale="log", xlabel=f"timm, {title}, ms", ylabel="nasbench, ms")
+            axes.set(xscale="log", yscale="log", xlabel="timm, ms", ylabel="nasbench, ms")
+            axes.set_title(title, fontsize=6)
             if len(kept):
                 axes.legend(frameon=False, fontsize=5)
         save(figure, out)
@@ -196,7 +195,7 @@ def main() -> None:
 
 
 def compare(timm: Path, run: Path, threads: int | None, out: Path | None) -> None:
-    """Print how our order and timm's agree, for each of timm's files, runtime and thread count."""
+    """Print how our order and timm's agree, for each of timm's files, runtime, thread count and batch."""
     tables, (ours, failed) = read_timm(timm), read_ours(run)
     if threads is not None:
         ours = ours[ours["threads"] == threads]
@@ -204,18 +203,18 @@ def compare(timm: Path, run: Path, threads: int | None, out: Path | None) -> Non
     pairs, drawn = read_pairs(), {}
     for (runtime, count, batch), rows in ours.groupby(["runtime", "threads", "batch"]):
         matched = {}
-        for processor, table in tables.items():
+        for file, table in tables.items():
             kept, left_out = match(rows.drop_duplicates("ours"), table, pairs)
-            title = f"{processor} against {runtime}, threads {count}, batch {batch}"
+            title = f"{file} against {runtime}, threads {count}, batch {batch}"
             show(title, kept, left_out)
-            matched[processor] = drawn[f"{processor}; {runtime}, threads {count}"] = kept
+            matched[file] = drawn[title] = kept
         show_ceiling(matched)
     if out is not None and drawn:
         draw(drawn, out)
 
 
 def show_ceiling(matched: dict[str, pd.DataFrame]) -> None:
-    """Print how two of timm's processors agree on the same networks; no order of ours is bound to do better."""
+    """Print how two of timm's files agree on the same networks; no order of ours is bound to do better."""
     names = list(matched)
     for first, second in pairwise(names):
         both = matched[first].merge(matched[second], on="ours", suffixes=("", "_second"))

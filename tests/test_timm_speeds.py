@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from nasbench.errors import DefinitionError
-from nasbench.records import Cost
+from nasbench.records import Cost, TimingPlan
 from nasbench.space.load import find_architecture
 from tests.store.run_samples import make_evaluation, make_measurement, write_run
 
@@ -75,7 +75,8 @@ def lines(**times):
 
 
 def matched(speeds, folder, run, processor="i7"):
-    return speeds.match(speeds.read_ours(run)[0], speeds.read_timm(folder)[processor], speeds.read_pairs())
+    table = speeds.read_timm(folder)[f"fp32-nchw-pt240-cpu-{processor}-dynamo"]
+    return speeds.match(speeds.read_ours(run)[0], table, speeds.read_pairs())
 
 
 def test_a_pair_is_one_network_at_one_size_and_batch(speeds, timm, run):
@@ -152,12 +153,30 @@ def test_the_order_the_worst_network_and_its_family_are_printed_and_drawn(speeds
     out = capsys.readouterr().out
     order = stats.spearmanr(list(times.values()), list(ours.values())).statistic
     assert "run: 5 rows with the verdict ok" in out
-    assert "i7 against onnx, threads 2, batch 1: 5 pairs of 3 families" in out
+    assert "cpu-i7-dynamo against onnx, threads 2, batch 1: 5 pairs of 3 families" in out
     assert f"Spearman {order:.3f} (" in out and "n=5" in out
     worst = out.split("largest differences")[1].splitlines()[1]
     assert worst.split()[:3] == ["+4.0", "regnetx_200mf", "regnet"]
-    assert "i7 against i9, both timm's: Spearman 1.000" in out
+    assert "cpu-i7-dynamo against fp32-nchw-pt240-cpu-i9-dynamo, both timm's: Spearman 1.000" in out
     assert (tmp_path / "speeds.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_file_and_each_batch_is_drawn_for_itself(speeds, timm, run, tmp_path, monkeypatch):
+    folder = timm(i7=lines(resnet18=20.0, resnet50=40.0) + "resnet18,224,1.0,300.0,16,11.69,0.1,1.0\n")
+    (folder / "benchmark-infer-fp32-nchw-pt230-cpu-i7.csv").write_text(HEADER + lines(resnet18=21.0))
+    drawn = {}
+    monkeypatch.setattr(speeds, "draw", lambda found, out: drawn.update(found))
+    batched = {"plan": TimingPlan(batch=16)}
+
+    rows = [("resnet_18", 0.02, {}), ("resnet_50", 0.05, {}), ("resnet_18", 0.3, batched)]
+    speeds.compare(folder, run(rows), None, tmp_path / "speeds.png")
+
+    assert {title: list(kept["timm_s"]) for title, kept in drawn.items()} == {
+        "fp32-nchw-pt230-cpu-i7 against onnx, threads 1, batch 1": [0.021],
+        "fp32-nchw-pt230-cpu-i7 against onnx, threads 1, batch 16": [],
+        "fp32-nchw-pt240-cpu-i7-dynamo against onnx, threads 1, batch 1": [0.02, 0.04],
+        "fp32-nchw-pt240-cpu-i7-dynamo against onnx, threads 1, batch 16": [0.3],
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from nasbench.errors import DatasetError
 from nasbench.isolation import AnyWorker
@@ -83,6 +83,20 @@ class Accuracy(ABC):
         self.close()
 
 
+@runtime_checkable
+class RovingWorker(Protocol):
+    """A worker that takes whichever machine has room. It learns which only when it starts there.
+
+    Both are called from any thread.
+    """
+
+    def pause_on(self, place: str) -> None:
+        """Stand still on that machine until `resume_on`, also when it comes there later."""
+
+    def resume_on(self, place: str) -> None:
+        """Go on there."""
+
+
 class ChildAccuracy(Accuracy):
     """An estimator that works in a child process; whoever inherits it sets `_worker`, which runs it."""
 
@@ -93,13 +107,17 @@ class ChildAccuracy(Accuracy):
         self._worker.close()
 
     def pause(self, place: str) -> None:
-        """Stop the child, if it is on that machine, until `resume`."""
-        if self._worker.place == place:
+        """Stop the child, if it is on that machine or comes there, until `resume`."""
+        if isinstance(self._worker, RovingWorker):
+            self._worker.pause_on(place)
+        elif self._worker.place == place:
             self._worker.pause()
 
     def resume(self, place: str) -> None:
         """Let it go on."""
-        if self._worker.place == place:
+        if isinstance(self._worker, RovingWorker):
+            self._worker.resume_on(place)
+        elif self._worker.place == place:
             self._worker.resume()
 
     def abort(self) -> None:

@@ -12,13 +12,10 @@ from nasbench.device.base import Device
 from nasbench.errors import CandidateError
 from nasbench.measure.compare import Comparison, Progress, compare
 from nasbench.model.cost import count
-from nasbench.records import CONFIRM
+from nasbench.records import CONFIRM, DeviceSpec
 
-TOLERANCE = 0.05
-"""How far beyond the claimed share a ratio may lie and the claim still hold: papers round, and so do their clocks."""
-
-HOLDS, FAILS, UNDECIDED, NOT_HERE, FAILED = "holds", "does not hold", "undecided", "not comparable here", "failed"
-VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_HERE, FAILED)
+HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE = "holds", "does not hold", "undecided", "not comparable here", "failed"
+VERDICTS = (HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class Finding:
     """
 
     claim: Claim
-    device: str
+    device: DeviceSpec
     verdict: str
     ratio: float | None = None
     low: float | None = None
@@ -53,8 +50,8 @@ def check(
 ) -> Finding:
     """Find out whether a claim holds on a device.
 
-    A claim holds when the ratio is surely at most the claimed one and `TOLERANCE`, and does not when it surely is more.
-    Networks of a claim of params or MACs are counted in the form that is measured, and nothing runs.
+    A claim holds when the ratio is surely within its bound, and does not when it surely is beyond it. The networks of a
+    claim of params or MACs are counted in the form that is measured, and nothing runs.
 
     Args:
         claim: what is checked.
@@ -68,14 +65,14 @@ def check(
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
     if claim.pair is None:
-        return Finding(claim, device.spec.name, NOT_HERE, reason=claim.not_here or "", started_at=started_at)
+        return Finding(claim, device.spec, NOT_HERE, reason=claim.not_here or "", started_at=started_at)
     try:
         if claim.pair.figure == "latency":
             finding = _measure(claim, claim.pair, device, seed, watch, against)
         else:
             finding = _count(claim, claim.pair, device)
     except CandidateError as error:
-        finding = Finding(claim, device.spec.name, FAILED, reason=str(error))
+        finding = Finding(claim, device.spec, BROKE, reason=str(error))
     return replace(finding, started_at=started_at, seconds=time.monotonic() - began)
 
 
@@ -92,37 +89,43 @@ def _measure(
         device,
         pair.first.architecture,
         pair.second.architecture,
-        replace(CONFIRM, batch=pair.batch, dtype=device.spec.dtype, seed=seed),
+        replace(CONFIRM, dtype=device.spec.dtype, seed=seed),
         names=(pair.first.name, pair.second.name),
-        against=pair.at_most * (1 + TOLERANCE),
+        against=pair.bound,
         seed=seed,
         watch=watch,
     )
-    # a ratio at the very edge of the tolerance is within it
-    verdict = {"faster": HOLDS, "tie": HOLDS, "slower": FAILS}.get(found.verdict, UNDECIDED)
+    verdict = _judge(pair, found.low, found.high)
     return Finding(
         claim,
-        device.spec.name,
+        device.spec,
         verdict,
         found.ratio,
         found.low,
         found.high,
-        _direction(found.low, found.high),
+        _direction(pair, found.low, found.high),
         found.stop,
         found,
     )
 
 
-def _direction(low: float | None, high: float | None) -> str | None:
+def _judge(pair: Pair, low: float | None, high: float | None) -> str:
     if low is None or high is None:
+        return UNDECIDED
+    return HOLDS if high <= pair.bound else HOLDS_NOT if low > pair.bound else UNDECIDED
+
+
+def _direction(pair: Pair, low: float | None, high: float | None) -> str | None:
+    """Say whether the first is better at all; None where the claim itself grants that it is not."""
+    if low is None or high is None or pair.at_most >= 1:
         return None
     return "better" if high < 1 else "worse" if low > 1 else "unclear"
 
 
 def _count(claim: Claim, pair: Pair, device: Device) -> Finding:
     ratio = _counted(pair.first, pair.figure) / _counted(pair.second, pair.figure)
-    verdict = HOLDS if ratio <= pair.at_most * (1 + TOLERANCE) else FAILS
-    return Finding(claim, device.spec.name, verdict, ratio, ratio, ratio, _direction(ratio, ratio), "counted")
+    verdict, direction = _judge(pair, ratio, ratio), _direction(pair, ratio, ratio)
+    return Finding(claim, device.spec, verdict, ratio, ratio, ratio, direction, "counted")
 
 
 def _counted(side: Side, figure: str) -> float:

@@ -16,11 +16,11 @@ from nasbench.space.load import find_architecture
 CLAIMS = Path(__file__).with_name("claims.yaml")
 """The claims that come with nasbench."""
 
-FIGURES = ("latency", "params", "macs")
-"""What a claim may be about: a latency is measured, the others are counted."""
+TOLERANCES = {"latency": 0.05, "params": 0.01, "macs": 0.01}
+"""What a claim may be about, and how far beyond it a claim still holds: papers round, and so do their clocks."""
 
 _REQUIRED = ("families", "source", "says", "claimed_on", "equal")
-_OPTIONAL = ("figure", "first", "second", "at_most", "batch", "note", "not_here")
+_OPTIONAL = ("figure", "first", "second", "at_most", "tolerance", "note", "not_here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,18 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is checked: the first takes at most `at_most` of what the second takes, of a figure, at a batch."""
+    """What is checked: the first takes at most `at_most` of what the second takes, of a figure, within `tolerance`."""
 
     first: Side
     second: Side
     at_most: float
     figure: str = "latency"
-    batch: int = 1
+    tolerance: float = TOLERANCES["latency"]
+
+    @property
+    def bound(self) -> float:
+        """The largest ratio with which the claim holds."""
+        return self.at_most * (1 + self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ def choose_claims(claims: Sequence[Claim], families: Sequence[str], names: Seque
 def _read_claim(name: str, node: Node) -> Claim:
     entries = node.mapping(_REQUIRED, _OPTIONAL)
     not_here = entries["not_here"].text() if "not_here" in entries else None
-    checked = [key for key in ("first", "second", "at_most", "figure", "batch") if key in entries]
+    checked = [key for key in ("first", "second", "at_most", "figure", "tolerance") if key in entries]
     if not_here is not None and checked:
         raise entries[checked[0]].error(f"is given for a claim that is not checked ({name} has not_here)")
     return Claim(
@@ -115,12 +120,13 @@ def _read_pair(node: Node, entries: Mapping[str, Node]) -> Pair:
     for key in ("first", "second", "at_most"):
         if key not in entries:
             raise node.error(f"lacks the key {key!r}, and has no not_here that says why it is not checked")
+    figure = entries["figure"].word(TOLERANCES) if "figure" in entries else "latency"
     pair = Pair(
         first=_read_side(entries["first"]),
         second=_read_side(entries["second"]),
         at_most=entries["at_most"].number(0.001, 1000.0),
-        figure=entries["figure"].word(FIGURES) if "figure" in entries else "latency",
-        batch=entries["batch"].integer(1, 4096) if "batch" in entries else 1,
+        figure=figure,
+        tolerance=entries["tolerance"].number(0.0, 1.0) if "tolerance" in entries else TOLERANCES[figure],
     )
     for key, side in (("first", pair.first), ("second", pair.second)):
         if side.stated is not None and pair.figure == "latency":
@@ -161,7 +167,7 @@ def _scalar(node: Node) -> Scalar:
 
 
 def vary(architecture: Architecture, options: Mapping[str, Scalar], where: Mapping[str, Scalar]) -> Architecture:
-    """Set options in every row that has them all and whose own options are as `where` says.
+    """Set options in every row that has them all and whose own options, and kind as `block`, are as `where` says.
 
     Raises:
         DefinitionError: no row is changed, or a value is not allowed.
@@ -169,7 +175,7 @@ def vary(architecture: Architecture, options: Mapping[str, Scalar], where: Mappi
     rows = list(architecture.blocks)
     for index, row in enumerate(rows):
         kind = find_kind(row.kind)
-        values = kind.values(dict(row.options))
+        values = {**kind.values(dict(row.options)), "block": row.kind}
         if all(name in values for name in options) and all(values.get(key) == value for key, value in where.items()):
             rows[index] = make_block(
                 row.kind, row.in_channels, row.out_channels, row.stride, {**dict(row.options), **options}, row.kind

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nasbench.cli.tables import print_rows
+from nasbench.errors import DefinitionError, DeviceError, RunNameError
 
 if TYPE_CHECKING:
     from nasbench.claims.check import Finding
@@ -38,23 +39,23 @@ def claims(
 ) -> None:
     """Check what papers claim of speed and size, as a ratio of two networks measured in turns, with its interval.
 
-    A claim holds when the ratio surely is at most the claimed one and 5 % of it, and does not when it surely is more.
-    It was made for another device: that it fails on yours is a finding, and no error of the paper.
+    A claim holds when the whole interval is within the claimed ratio and a tolerance (5 % of a latency, 1 % of a count,
+    unless the claim has another), and does not when all of it is beyond. It was made for another device: that it fails
+    on yours is a finding, and no error of the paper.
 
     What is found is stored after every claim, in claims.parquet.
     """
     from nasbench.claims.claim import CLAIMS, choose_claims, load_claims
 
-    chosen = choose_claims(load_claims(file or CLAIMS), family.split(",") if family else (), names or ())
+    families = tuple(filter(None, family.split(","))) if family else ()
+    chosen = choose_claims(load_claims(file or CLAIMS), families, names or ())
     if listing:
         _list(chosen, json_output)
         return
-    specs = _devices(device or ["cpu"], threads)
-    findings, folder = _check(chosen, specs, seed, run)
-    if page is not None:
-        from nasbench.claims.table import as_page
-
-        page.write_text(as_page(findings), encoding="utf-8")
+    if page is not None and not page.absolute().parent.is_dir():
+        raise DefinitionError(f"--page {page}: there is no folder {page.parent}; make it first")
+    asked = {"file": str(file) if file else None, "threads": threads, "seed": seed}
+    findings, folder = _check(chosen, _devices(device or ["cpu"], threads), asked, run, page)
     _print(findings, folder, page, json_output)
 
 
@@ -85,38 +86,60 @@ def _devices(names: Sequence[str], threads: int | None) -> list[DeviceSpec]:
 
 
 def _check(
-    chosen: Sequence[Claim], specs: Sequence[DeviceSpec], seed: int, run: Path | None
+    chosen: Sequence[Claim], specs: Sequence[DeviceSpec], asked: Mapping[str, Any], run: Path | None, page: Path | None
 ) -> tuple[list[Finding], Path]:
     from nasbench.claims.check import check
-    from nasbench.claims.table import write_findings
+    from nasbench.claims.table import as_page, write_findings
     from nasbench.cli.interrupt import ending_orderly
     from nasbench.cli.status import StatusLine
     from nasbench.device.load import open_device
     from nasbench.store.manifest import dated_folder
 
     folder = run or dated_folder("claims", *(spec.name for spec in specs))
-    folder.mkdir(parents=True, exist_ok=False)
-    asked = {"claims": [claim.name for claim in chosen], "devices": [spec.name for spec in specs], "seed": seed}
+    if folder.exists():
+        raise RunNameError(f"{folder} is there already; choose another name")
+    folder.mkdir(parents=True)
+    asked = {**asked, "claims": [claim.name for claim in chosen], "devices": [spec.name for spec in specs]}
     findings: list[Finding] = []
 
     def last_words() -> str:
-        return f"interrupted; the {len(findings)} claims that were checked are in {folder}"
+        return f"interrupted; {_describe_rest(chosen, specs, findings, folder)}"
 
     with ending_orderly(last_words), StatusLine() as line:
-        for spec in specs:
-            with open_device(spec) as device:
-                for number, claim in enumerate(chosen, 1):
-                    prefix = f"{spec.name}, claim {number} of {len(chosen)}   {claim.name}"
+        try:
+            for spec in specs:
+                with open_device(spec) as device:
+                    for number, claim in enumerate(chosen, 1):
+                        prefix = f"{spec.name}, claim {number} of {len(chosen)}   {claim.name}"
 
-                    def watch(progress: Progress, prefix: str = prefix) -> None:
-                        line.update(f"{prefix}   process {progress.processes + progress.discarded + 1}")
+                        def watch(progress: Progress, prefix: str = prefix) -> None:
+                            line.update(f"{prefix}   process {progress.processes + progress.discarded + 1}")
 
-                    findings.append(check(claim, device, seed=seed, watch=watch))
-                    write_findings(folder, findings, asked)
+                        findings.append(check(claim, device, seed=asked["seed"], watch=watch))
+                        write_findings(folder, findings, asked)
+                        if page is not None:
+                            page.write_text(as_page(findings), encoding="utf-8")
+        except DeviceError:
+            line.say(_describe_rest(chosen, specs, findings, folder))
+            raise
     return findings, folder
 
 
+def _describe_rest(
+    chosen: Sequence[Claim], specs: Sequence[DeviceSpec], findings: Sequence[Finding], folder: Path
+) -> str:
+    """Say where the findings are, and how to check what is left."""
+    done = {(finding.claim.name, finding.device.name) for finding in findings}
+    words = f"the {len(findings)} claims that were checked are in {folder}"
+    for spec in specs:
+        left = [claim.name for claim in chosen if (claim.name, spec.name) not in done]
+        if left:
+            words += f"\nwhat is left: nasbench claims --device {spec.name} {' '.join(left)}"
+    return words
+
+
 def _print(findings: Sequence[Finding], folder: Path, page: Path | None, json_output: bool) -> None:
+    from nasbench.claims.check import HOLDS, HOLDS_NOT
     from nasbench.claims.table import FILE, describe_ratio, describe_verdict, summarize
 
     if json_output:
@@ -125,12 +148,12 @@ def _print(findings: Sequence[Finding], folder: Path, page: Path | None, json_ou
     rows = [
         (
             finding.claim.name,
-            finding.device,
+            finding.device.name,
             finding.claim.pair.figure if finding.claim.pair else "-",
             f"{finding.claim.pair.at_most:.3g}" if finding.claim.pair else "-",
             describe_ratio(finding),
             describe_verdict(finding),
-            finding.reason if finding.verdict not in ("holds", "does not hold") else finding.claim.says,
+            finding.claim.says if finding.verdict in (HOLDS, HOLDS_NOT) else finding.reason,
         )
         for finding in findings
     ]

@@ -1,7 +1,8 @@
 """Where a cluster is, and whether it may be talked to. Needs no Ray.
 
 Whoever reaches a Ray cluster can run any code on all of its nodes, and on the driver by what it answers. So an address
-that other machines can reach is refused unless the cluster asks for a token.
+that other machines can reach is refused unless this process was told to use a token, and only we may read it. That the
+cluster asks for it is not checked: one that was started without lets anybody in.
 """
 
 from __future__ import annotations
@@ -74,11 +75,13 @@ def _is_host(host: str, bracketed: bool) -> bool:
 
 
 def check_token(address: Address, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> None:
-    """Refuse an address that other machines can reach, unless a token is asked for and kept to ourselves.
+    """Refuse an address that other machines can reach, unless we use a token and keep it to ourselves.
+
+    This looks at `environment` and the token's file, and not at the cluster.
 
     Raises:
-        DefinitionError: no token is asked for, there is none, or others on this machine may read its file; the text
-            says what to do.
+        DefinitionError: no token is used, there is none, or others on this machine may read its file; the text says
+            what to do.
     """
     if address.is_loopback:
         return

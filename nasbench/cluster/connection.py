@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -168,7 +170,7 @@ def probe(address: Address) -> list[Node]:
     """Connect and disconnect in a child process, and list the nodes.
 
     Raises:
-        DeviceError: the cluster refuses, or does not answer in time.
+        DeviceError: the cluster refuses, does not answer in time, or takes this machine for another one.
     """
     try:
         with Worker("nasbench.cluster.connection:probe_task", threads=1) as worker:
@@ -192,7 +194,9 @@ def probe_task(request: Mapping[str, Any], link: Link) -> dict[str, Any]:
 
     link.phase("connect")
     _init(request["address"])
-    return {"nodes": [vars_of(node) for node in read_nodes(ray.nodes())]}  # type: ignore[no-untyped-call]
+    nodes = read_nodes(ray.nodes())  # type: ignore[no-untyped-call]
+    check_home(_home(nodes), request["address"])
+    return {"nodes": [vars_of(node) for node in nodes]}
 
 
 def read_nodes(told: Sequence[Mapping[str, Any]]) -> list[Node]:
@@ -225,9 +229,35 @@ def _connect(address: Address, modules: tuple[str, ...]) -> Cluster:
     _init(str(address), _shipped(modules))
     import ray
 
+    return Cluster(address, _home(read_nodes(ray.nodes())), modules)  # type: ignore[no-untyped-call]
+
+
+def _home(nodes: Sequence[Node]) -> str:
+    """Give the address of the node that Ray connected this process through, "" when it is not among them."""
+    import ray
+
     home = ray.get_runtime_context().get_node_id()
-    nodes = read_nodes(ray.nodes())  # type: ignore[no-untyped-call]
-    return Cluster(address, next((node.host for node in nodes if node.id == home), ""), modules)
+    return next((node.host for node in nodes if node.id == home), "")
+
+
+def check_home(host: str, address: str) -> None:
+    """See that the node which Ray connected through is on this machine, as far as the network goes.
+
+    Ray takes a node whose processes it sees. In a container or namespace that may be one of another network, and what
+    runs in the cluster would then wait in vain for this process.
+
+    Raises:
+        DeviceError: the address of the node is none of ours.
+    """
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probing:
+            probing.bind((host, 0))
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise DeviceError(
+                f"Ray connected through the node at {host}, which is no address of this machine; run nasbench where "
+                f"that node runs, or start a node here with: ray start --address={address}"
+            ) from error
 
 
 def _prepare_environment() -> None:

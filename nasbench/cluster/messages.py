@@ -10,11 +10,11 @@ from nasbench.errors import Crashed, DeviceError
 from nasbench.host import code_digest
 from nasbench.isolation_child import clean, unpack
 
-KINDS = ("report", "done", "error")
-"""What a step of a conversation gives: a report that waits for its answer, the end, or why there is none."""
-
 MOST_DEPTH = 20
 """Of lists and mappings in each other: many times what an honest answer has."""
+
+MOST = 2**63
+"""Numbers from a node are smaller than this, either way: a column of a table holds no larger integer."""
 
 _NUMBERS = {int, float, bool}
 
@@ -39,10 +39,10 @@ def check_about(about: Mapping[str, Any], packages: Sequence[str]) -> dict[str, 
     checks: dict[str, Callable[[Any], bool]] = {
         "host": lambda value: isinstance(value, dict),
         "environment": lambda value: isinstance(value, dict),
-        "cpus": lambda value: isinstance(value, list) and all(type(cpu) is int for cpu in value),
+        "cpus": lambda value: isinstance(value, list) and all(type(cpu) is int and 0 <= cpu < MOST for cpu in value),
         "energy_source": lambda value: value is None or isinstance(value, str),
         "temperature_c": lambda value: value is None or isinstance(value, int | float),
-        "niceness": lambda value: type(value) is int,
+        "niceness": lambda value: type(value) is int and -MOST < value < MOST,
         "code": lambda value: isinstance(value, str),
         "versions": lambda value: (
             isinstance(value, dict)
@@ -72,7 +72,7 @@ def check_code(about: Mapping[str, Any], name: str) -> None:
 def cleaned(value: Any, depth: int = MOST_DEPTH) -> Any:
     """Give data with every text as one printable line, so that no text from a node steers a terminal.
 
-    NaN and infinity, which no record takes, become None: not known.
+    NaN, infinity and integers from `MOST` on, which no record takes, become None: not known.
 
     Raises:
         Crashed: lists and mappings lie in each other deeper than `depth`.
@@ -91,11 +91,15 @@ def cleaned(value: Any, depth: int = MOST_DEPTH) -> Any:
 
 
 def _is_storable(value: Any) -> bool:
+    if isinstance(value, int):
+        return -MOST < value < MOST
     return not isinstance(value, float) or math.isfinite(value)
 
 
 def unpack_step(body: Any) -> tuple[str, dict[str, Any]]:
-    """Read a step of a conversation; gives its kind, one of `KINDS`, and its content.
+    """Read a step of a conversation; gives its kind and its content.
+
+    The kind is `report`, which waits for its answer, `done`, or `error`, which says why there is no more.
 
     Raises:
         Crashed: it is none.

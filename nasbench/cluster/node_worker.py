@@ -14,10 +14,10 @@ from typing import Any
 
 from nasbench.cluster.connection import Cluster
 from nasbench.cluster.messages import check_code
-from nasbench.cluster.post import Placement, Post
+from nasbench.cluster.post import Placement, Post, ray_errors
 from nasbench.cluster.supervisor import FOLDER, version_of
 from nasbench.cluster.worker import FILES, RemoteWorker
-from nasbench.errors import Crashed, DatasetError, DefinitionError, DeviceLost
+from nasbench.errors import Crashed, DatasetError, DefinitionError, DeviceError, DeviceLost
 from nasbench.isolation import MakeWorker, OnReport
 from nasbench.units import format_bytes
 
@@ -44,7 +44,8 @@ class DataShelf:
         """Give a reference to the packed file or folder, and what stands for its path in a request.
 
         Raises:
-            DatasetError: it is not there, or too large to be shipped.
+            DatasetError: it is not there, cannot be packed, or is too large to be shipped.
+            DeviceError: the cluster has no room for it.
         """
         with self._lock:
             return self._put(path)
@@ -59,18 +60,18 @@ class DataShelf:
                     f"{path} has {format_bytes(size)}, and at most {format_bytes(MOST_DATA_BYTES)} are shipped to the "
                     "nodes of a cluster"
                 )
-            with tempfile.TemporaryFile(prefix="nasbench-") as file:
-                with tarfile.open(fileobj=file, mode="w", dereference=True) as archive:
-                    archive.add(path, arcname=Path(path).name)
-                file.seek(0)
-                data = file.read()
+            data = _packed(Path(path))
             digest = hashlib.sha256(data).hexdigest()
-            self._kept[path] = ray.put(data), {FOLDER: 0, "name": Path(path).name, "digest": digest}
+            with ray_errors("the cluster"):
+                self._kept[path] = ray.put(data), {FOLDER: 0, "name": Path(path).name, "digest": digest}
         return self._kept[path]
 
 
 class NodeWorker(RemoteWorker):
-    """Runs estimates on a node of the cluster, which is chosen when the first one comes."""
+    """Runs estimates on a node of the cluster, which is chosen when the first one comes.
+
+    It knows the machines that are measured on, and stands still on one of them whenever it came there.
+    """
 
     def __init__(
         self,
@@ -85,7 +86,10 @@ class NodeWorker(RemoteWorker):
         post = Post(cluster, placement)
         super().__init__(post, task, threads=threads, memory_limit_bytes=memory_limit_bytes, once=False)
         self._shelf = shelf
-        self._is_closed = self._pauses = False
+        self._is_closed = False
+        self._measured: set[str] = set()
+        self._stands_still = False  # as the supervisor was told
+        self._settling = threading.Lock()
 
     def call(
         self, request: Mapping[str, Any], *, limits_s: Mapping[str, float], on_report: OnReport | None = None
@@ -95,20 +99,21 @@ class NodeWorker(RemoteWorker):
         Raises:
             Crashed: it was lost three times.
             DeviceLost: the cluster is gone.
-            DeviceError: another nasbench runs on the node.
+            DeviceError: another nasbench runs on the node, or the cluster has no room for the data.
         """
         shipped = self._with_data(request)
         for attempt in range(1, MOST_TRIES + 1):
             try:
-                if self._is_closed:
-                    raise Crashed("the workers were told to end")
+                self._check_wanted()
                 if not self._post.is_open:
-                    self._post.open()
-                    self._look()
-                    if self._pauses:
-                        self._post.control("pause")
+                    self._open()
+                    self._check_wanted()
                 return super().call(shipped, limits_s=limits_s, on_report=on_report)
-            except DeviceLost as error:
+            except DeviceError as error:
+                if self._is_closed:
+                    raise _told_to_end() from error
+                if not isinstance(error, DeviceLost):
+                    raise
                 self._post.close()
                 self._post.cluster.check_head()
                 _log.warning("an estimate was lost (attempt %d): %s", attempt, error)
@@ -126,15 +131,42 @@ class NodeWorker(RemoteWorker):
         self._is_closed = True
         super().abort()
 
-    def pause(self) -> None:
-        """Stop the child until `resume`, and any that starts meanwhile."""
-        self._pauses = True
-        super().pause()
+    def pause_on(self, place: str) -> None:
+        """Stop the child while it is on that machine, until `resume_on`; called from any thread."""
+        with self._settling:
+            self._measured.add(place)
+            self._settle()
 
-    def resume(self) -> None:
-        """Let the child go on."""
-        self._pauses = False
-        super().resume()
+    def resume_on(self, place: str) -> None:
+        """Let the child go on there."""
+        with self._settling:
+            self._measured.discard(place)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Have the child stopped or let go on, if it is not as the place where it is asks for."""
+        wanted = self._post.place in self._measured
+        if wanted != self._stands_still:
+            self._stands_still = wanted
+            self._post.control("pause" if wanted else "resume")
+
+    def _open(self) -> None:
+        """Start a supervisor on some node; one that will not do is ended. Raises as `Post.open` and `_look`."""
+        with self._settling:
+            self._stands_still = False
+        try:
+            self._post.open()
+            with self._settling:
+                self._settle()
+            self._look()
+        except BaseException:
+            self._post.close()
+            raise
+
+    def _check_wanted(self) -> None:
+        if self._is_closed:
+            self._post.close()  # it may have come up after it was told to end
+            raise _told_to_end()
 
     def _look(self) -> None:
         """See that the node runs our source, and say once where what decides an accuracy is of another version."""
@@ -163,7 +195,7 @@ def node_workers(cluster: Cluster, workers: int, *, cores: float, gpus: float = 
     """
     living = [node.resources for node in cluster.nodes() if node.alive]
     room = sum(
-        min(int(node.get(name, 0) // share) for name, share in (("CPU", cores), ("GPU", gpus)) if share)
+        min(_parts(node.get(name, 0), share) for name, share in (("CPU", cores), ("GPU", gpus)) if share)
         for node in living
     )
     if room < workers:
@@ -181,6 +213,11 @@ def node_workers(cluster: Cluster, workers: int, *, cores: float, gpus: float = 
     return make
 
 
+def _parts(amount: float, share: float) -> int:
+    """Say how often a share goes into an amount; one GPU has five shares of 0.2, and floats know of four."""
+    return int(amount / share + 1e-9)
+
+
 def find_module(place: str, folder: Path) -> tuple[str, ...]:
     """Give the file or folder of the module that `module:function` names, if it lies in that folder.
 
@@ -191,9 +228,24 @@ def find_module(place: str, folder: Path) -> tuple[str, ...]:
     return tuple(str(path) for path in found[:1])
 
 
+def _told_to_end() -> Crashed:
+    return Crashed("the workers were told to end")
+
+
 @lru_cache(maxsize=256)
 def _warn(text: str) -> None:
     _log.warning("%s", text)  # once: a node is looked at by every worker that comes to it
+
+
+def _packed(path: Path) -> bytes:
+    try:
+        with tempfile.TemporaryFile(prefix="nasbench-") as file:
+            with tarfile.open(fileobj=file, mode="w", dereference=True) as archive:
+                archive.add(path, arcname=path.name)
+            file.seek(0)
+            return file.read()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be packed: {error}") from error
 
 
 def _size_bytes(path: Path) -> int:

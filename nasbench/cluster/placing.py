@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import io
 import os
+import platform
 import shutil
 import stat
 import tarfile
@@ -25,6 +26,8 @@ _TICK_S = 0.2
 _GATE = ".gate"
 """Whoever holds this lock may make and remove folders and their locks."""
 
+_PART, _DROPPED = ".part", ".dropped"
+
 
 class Placed:
     """The data sets that one supervisor uses on this node."""
@@ -39,7 +42,8 @@ class Placed:
         supervisor unpacks, and may raise.
 
         Raises:
-            DeviceError: what was fetched has another digest, or the folder for such data is somebody else's.
+            DeviceError: what was fetched has another digest, the folder for such data is somebody else's, or this
+                Python is too old.
             tarfile.TarError: the archive is damaged, or reaches out of its folder.
         """
         root = _root()
@@ -64,15 +68,32 @@ class Placed:
             _sweep(root)
 
 
+def sweep() -> None:
+    """Remove what no living process uses any more; leaves it to the next one while somebody is at work there."""
+    with suppress(DeviceError, OSError):
+        if _path().exists():
+            root = _root()
+            with _gate(root, _give_up):
+                _sweep(root)
+
+
+def _give_up() -> None:
+    raise DeviceError("somebody else is at work there")
+
+
 def _root() -> Path:
     """Give the folder for all of them, which is ours alone: others may write beside it."""
-    root = Path(tempfile.gettempdir()) / f"nasbench-data-{os.getuid()}"
+    root = _path()
     with suppress(FileExistsError):
         root.mkdir(mode=0o700)
     about = root.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
         raise DeviceError(f"{root} is no folder that this user alone may read; remove it there")
     return root
+
+
+def _path() -> Path:
+    return Path(tempfile.gettempdir()) / f"nasbench-data-{os.getuid()}"
 
 
 @contextmanager
@@ -90,19 +111,40 @@ def _gate(root: Path, wait: Callable[[], object] = lambda: None) -> Iterator[Non
 def _unpack(data: bytes, digest: str, folder: Path) -> None:
     if (found := hashlib.sha256(data).hexdigest()) != digest:
         raise DeviceError(f"the data that arrived is not what was shipped: its SHA-256 is {found} and not {digest}")
-    part = folder.with_suffix(".part")
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        archive.extractall(part, filter="data")
-    part.rename(folder)
+    if not hasattr(tarfile, "data_filter"):
+        raise DeviceError(
+            f"Python {platform.python_version()} on this node cannot unpack a data set safely; 3.11.4 or newer can"
+        )
+    part = folder.with_suffix(_PART)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            archive.extractall(part, filter="data")
+        part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _sweep(root: Path) -> None:
     """Remove what no living process uses; only behind the gate."""
-    for folder in [path for path in root.iterdir() if path.is_dir()]:
-        lock = _lock(folder)
-        if _locked(lock, fcntl.LOCK_EX):
+    folders = [path for path in root.iterdir() if path.is_dir()]
+    for folder in folders:
+        if folder.suffix in (_PART, _DROPPED):  # whoever was at it behind the gate was killed
             shutil.rmtree(folder, ignore_errors=True)
+    for folder in folders:
+        if not folder.suffix:
+            _drop(folder)
+
+
+def _drop(folder: Path) -> None:
+    """Remove a data set that nobody uses."""
+    lock = _lock(folder)
+    try:
+        if _locked(lock, fcntl.LOCK_EX):
+            dropped = folder.rename(folder.with_suffix(_DROPPED))  # what is removed by half must not count as whole
+            shutil.rmtree(dropped, ignore_errors=True)
             _lock_path(folder).unlink()
+    finally:
         os.close(lock)
 
 

@@ -29,6 +29,9 @@ PULSE_S = 2.0
 SILENT_S = 7.0
 """How long it may owe that sign before its node counts as lost."""
 
+NOWHERE = "?"
+"""The place of a supervisor that has not answered yet, or is gone: no machine is called so."""
+
 _TICK_S = 0.5
 _END_LIMIT_S = 5.0
 _NODE_LIMIT_S = 2.0
@@ -61,10 +64,11 @@ class Post:
 
     @property
     def place(self) -> str:
-        """Say which machine it is on: "" for this one, and for others the id of the node."""
-        if self.node is None or self.node.host == self.cluster.home:
-            return ""
-        return self.node.id
+        """Say which machine it is on: "" for this one, else the id of the node, and `NOWHERE` until it answers."""
+        node = self.node  # read once: another thread may close it
+        if node is None:
+            return NOWHERE
+        return "" if node.host == self.cluster.home else node.id
 
     def open(self, limit_s: float = START_LIMIT_S) -> None:
         """Start the supervisor and wait until it answers.
@@ -86,10 +90,13 @@ class Post:
             concurrency_groups={_CONTROL: 1},  # one, so that a pause and its end come in this order
         )(Supervisor)
         try:
-            with _ray_errors(self.placement.name):
-                self._actor = made.remote()
-            where = self._wait(self._actor.place.remote(), limit_s)
+            with ray_errors(self.placement.name):
+                self._actor = actor = made.remote()
+                asked = actor.place.remote()
+            where = self._wait(asked, limit_s=limit_s)
             self.node = next((node for node in self.cluster.nodes() if node.id == where), None)
+            if self.node is None:
+                raise DeviceLost(f"the node of {self.placement.name} is gone: the cluster does not know it any more")
         except CandidateError as error:
             self.close()
             raise DeviceError(f"the supervisor on {self.placement.name} did not start: {error}") from error
@@ -112,6 +119,7 @@ class Post:
         import ray
 
         actor, self._actor = self._actor, None
+        self.node = None
         if actor is not None and not self.cluster.lost:
             with contextlib.suppress(Exception):
                 ray.kill(actor, no_restart=True)
@@ -149,25 +157,31 @@ class Post:
         if actor is None:
             return
         self.abort()
+        if not self.is_open:
+            return
         try:
-            self._wait(actor.end.remote(), _END_LIMIT_S)
+            with ray_errors(self.placement.name):
+                asked = actor.end.remote()
+            self._wait(asked, limit_s=_END_LIMIT_S)
         except (DeviceError, CandidateError):
             self.close()  # it does not obey; whoever wants a task next starts another
 
-    def pulse(self) -> dict[str, Any]:
-        """Ask for a sign of life, which holds the node's temperature; raises as `begin`."""
-        return unpack_step(self._ask("pulse", group=_CONTROL))[1]
-
     def abort(self) -> None:
-        """Kill the child of the task that runs, from any thread."""
-        self.control("abort", self._attempt)
+        """Kill the child of the task that runs, from any thread; a supervisor that is still to answer ends itself."""
+        if self.node is None:
+            self.close()
+        else:
+            self.control("abort", self._attempt)
 
     def control(self, method: str, *arguments: int) -> None:
-        """Have the child paused, resumed or aborted, whatever it is doing; a supervisor that is gone has none."""
+        """Have the child paused, resumed or aborted, whatever it is doing.
+
+        A supervisor that is gone has none, and neither has one that has not answered yet, which may take long to start.
+        """
         import ray
 
         actor = self._actor
-        if actor is None:
+        if actor is None or self.node is None:
             return
         try:
             ray.get(getattr(actor, method).options(concurrency_group=_CONTROL).remote(*arguments), timeout=SILENT_S)
@@ -181,16 +195,15 @@ class Post:
         # is called, and hold up whatever else is asked of it.
         return unpack_step(self._ask(method, pack(request), *([list(files)] if files else [])))
 
-    def _ask(self, method: str, *arguments: Any, group: str | None = None) -> Any:
-        actor = self._actor
-        if actor is None:
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        actor, node = self._actor, self.node  # read once: another thread may close the post
+        if actor is None or node is None:
             raise DeviceLost(f"there is no supervisor on {self.placement.name}")
-        call = getattr(actor, method)
-        with _ray_errors(self.placement.name):
-            reference = (call.options(concurrency_group=group) if group else call).remote(*arguments)
-        return self._wait(reference)
+        with ray_errors(self.placement.name):
+            reference = getattr(actor, method).remote(*arguments)
+        return self._wait(reference, node)
 
-    def _wait(self, reference: Any, limit_s: float | None = None) -> Any:
+    def _wait(self, reference: Any, node: Node | None = None, *, limit_s: float | None = None) -> Any:
         """Wait for an answer as long as the supervisor shows that it lives, or up to a limit."""
         import ray
 
@@ -202,14 +215,14 @@ class Post:
             except ray.exceptions.GetTimeoutError:
                 pass
             except ray.exceptions.RayError as error:
-                raise self._meaning(error) from error
+                raise self._meaning(error, node) from error
             now = time.monotonic()
             self.cluster.check_head()
             if limit_s is not None:
                 if now - began > limit_s:
                     raise DeviceError(self._describe_delay(limit_s))
                 continue
-            with _ray_errors(self.placement.name):
+            with ray_errors(self.placement.name):
                 if pulse is not None and ray.wait([pulse], timeout=0)[0]:
                     pulse = None
                 actor = self._actor
@@ -219,14 +232,14 @@ class Post:
             if pulse is not None and now - asked > SILENT_S:
                 raise DeviceLost(f"{self.placement.name} gave no sign of life for {now - asked:.0f} s")
 
-    def _meaning(self, error: Exception) -> Exception:
-        """Say what an error of Ray means for the device."""
+    def _meaning(self, error: Exception, node: Node | None) -> Exception:
+        """Say what an error of Ray means for the device; `node` is where the supervisor was, None until it answers."""
         import ray
 
         name = self.placement.name
         said = _first_sentence(clean((str(error).strip().splitlines() or [type(error).__name__])[-1], 300))
         if isinstance(error, ray.exceptions.OutOfMemoryError):
-            self._actor = None
+            self._actor = self.node = None
             return OutOfMemory(f"{name} ran out of memory and Ray ended what ran there: {said}")
         if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
             return DeviceError(f"{name} could not unpack what was shipped: {said}")
@@ -235,10 +248,10 @@ class Post:
         dead = (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError)
         if not isinstance(error, dead):
             return DeviceError(f"{name}: {type(error).__name__}: {said}")
-        self._actor = None
-        if self.node is None:
+        self._actor = self.node = None
+        if node is None:
             return DeviceError(f"the supervisor on {name} did not start: {said}")
-        if self.node is not None and _listens(self.node):
+        if _listens(node):
             return SupervisorDied(f"the supervisor on {name} died: {said}")
         return DeviceLost(f"the node of {name} is gone: {said}")
 
@@ -257,7 +270,7 @@ class Post:
     def _describe_delay(self, limit_s: float) -> str:
         import ray
 
-        with _ray_errors(self.placement.name):
+        with ray_errors(self.placement.name):
             available = ray.available_resources()  # type: ignore[no-untyped-call]
         taken = [name for name, amount in self.placement.resources.items() if available.get(name, 0) < amount]
         if taken:
@@ -266,7 +279,7 @@ class Post:
 
 
 @contextmanager
-def _ray_errors(name: str) -> Iterator[None]:
+def ray_errors(name: str) -> Iterator[None]:
     """Turn what a call into Ray raises at once into an error of the device."""
     try:
         yield

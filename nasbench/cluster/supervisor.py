@@ -11,12 +11,15 @@ import os
 import platform
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import metadata
 from typing import IO, Any
 
+import psutil
+
 import nasbench
-from nasbench.cluster.placing import Placed
+from nasbench.cluster.placing import Placed, sweep
 from nasbench.device.energy import NoMeter, find_rapl
 from nasbench.errors import Crashed, DeviceError, NasbenchError
 from nasbench.host import (
@@ -38,6 +41,12 @@ FOLDER = "$folder"
 """In a request, `{"$folder": 0, "name": ..., "digest": ...}` stands for the path of what the first file, an archive,
 holds under that name; `digest` is the archive's SHA-256. See `nasbench.cluster.placing`."""
 
+FETCH_LIMIT_S = 120.0
+"""How long a file may stand still on its way from the driver before the node counts as cut off from it."""
+
+_STILL_BYTES = 4 << 20  # less than this in that time, received by the whole machine, is no file but signs of life
+_TICK_S = 0.2
+
 _Conversation = Generator[dict[str, Any], Mapping[str, Any], dict[str, Any]]
 
 
@@ -58,6 +67,7 @@ class Supervisor:
         self._placed = Placed()
         self._paused = False
         self._pausing = threading.Lock()
+        sweep()
 
     def describe(self, request: bytes) -> bytes:
         """Say what this node is, and which of its cores are measured on.
@@ -170,7 +180,7 @@ class Supervisor:
                 return f"/proc/{os.getpid()}/fd/{self._file(value[FILE]).fileno()}"
             if FOLDER in value:
                 reference = self._references[value[FOLDER]]
-                folder = self._placed.find(value["digest"], lambda: self._fetch(reference), self._check_wanted)
+                folder = self._placed.find(value["digest"], lambda: self._fetch_in_turn(reference), self._check_wanted)
                 return str(folder / value["name"])
             return {key: self._with_paths(entry) for key, entry in value.items()}
         return [self._with_paths(entry) for entry in value] if isinstance(value, list) else value
@@ -180,19 +190,44 @@ class Supervisor:
             self._files[index] = _write(self._fetch(self._references[index]))
         return self._files[index]
 
+    def _fetch_in_turn(self, file: Any) -> bytes:
+        """Get a data set while nobody measures here, and give it to be unpacked likewise."""
+        self._await_turn()
+        data = self._fetch(file)
+        self._await_turn()
+        return data
+
+    def _await_turn(self) -> None:
+        while self._paused:
+            self._check_wanted()
+            time.sleep(_TICK_S)
+
     def _fetch(self, file: Any) -> bytes:
-        """Get a file, in steps, so that one which takes long can be given up."""
+        """Get a file, in steps, so that one which takes long can be given up.
+
+        Raises:
+            Crashed: the attempt was given up.
+            DeviceError: nothing comes.
+        """
         if isinstance(file, bytes):
             return file
         import ray
 
+        received, since = _received_bytes(), time.monotonic()
         while True:
             self._check_wanted()
-            try:
-                data: bytes = ray.get(file, timeout=1.0)
+            # To get with a limit of time, and again, would have Ray begin a large file from its start every time.
+            if ray.wait([file], timeout=1.0)[0]:
+                data: bytes = ray.get(file)
                 return data
-            except ray.exceptions.GetTimeoutError:
-                continue
+            now = time.monotonic()
+            if (so_far := _received_bytes()) - received >= _STILL_BYTES:
+                received, since = so_far, now
+            elif now - since > FETCH_LIMIT_S:
+                raise DeviceError(
+                    "this node cannot fetch files from the driver: next to nothing came for "
+                    f"{FETCH_LIMIT_S:g} s; open Ray's ports, see docs/remote.md"
+                )
 
     def _check_wanted(self) -> None:
         if self._attempt <= self._unwanted:
@@ -249,7 +284,6 @@ def _describe(asked: Mapping[str, Any]) -> dict[str, Any]:
         "host": host_record(),
         "environment": library_environment(),
         "cpus": [core.cpu for core in cores],
-        "siblings": sorted(cpu for core in cores for cpu in core.siblings if cpu in allowed),
         "energy_source": None if isinstance(meter, NoMeter) else meter.source,
         "temperature_c": temperature_c(),
         "niceness": os.nice(0),
@@ -260,6 +294,12 @@ def _describe(asked: Mapping[str, Any]) -> dict[str, Any]:
             **{package: version_of(package) for package in asked["packages"]},
         },
     }
+
+
+def _received_bytes() -> int:
+    """Give what this machine received over its networks since it was started."""
+    counted = psutil.net_io_counters()
+    return counted.bytes_recv if counted else 0
 
 
 def version_of(package: str) -> str | None:

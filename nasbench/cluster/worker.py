@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nasbench.cluster.post import Post
+from nasbench.cluster.post import Post, ray_errors
 from nasbench.errors import CandidateError, DatasetError, DefinitionError, DeviceError, DeviceLost, NasbenchError
 from nasbench.isolation import OnReport, error_of
 
@@ -47,7 +47,7 @@ class RemoteWorker:
 
     @property
     def place(self) -> str:
-        """Say which machine the child is on, "" for this one."""
+        """Say which machine the child is on, see `Post.place`."""
         return self._post.place
 
     @property
@@ -116,13 +116,18 @@ class Shelf:
         self._kept: OrderedDict[tuple[Any, ...], tuple[Any, int]] = OrderedDict()
 
     def put(self, path: str) -> Any:
-        """Give a reference to the content of a file as it is now."""
+        """Give a reference to the content of a file as it is now.
+
+        Raises:
+            DeviceError: the cluster has no room for it.
+        """
         import ray
 
         about = Path(path).stat()
         key = (path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
         if key not in self._kept:
-            self._kept[key] = (ray.put(Path(path).read_bytes()), about.st_size)
+            with ray_errors("the cluster"):
+                self._kept[key] = (ray.put(Path(path).read_bytes()), about.st_size)
         self._kept.move_to_end(key)
         while sum(size for _, size in self._kept.values()) > self._cap_bytes and len(self._kept) > 1:
             self._kept.popitem(last=False)

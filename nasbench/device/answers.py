@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nasbench.cluster.messages import cleaned
+from nasbench.cluster.messages import MOST, cleaned
 from nasbench.device.base import Turn
 from nasbench.device.verdict import check_latencies
 from nasbench.errors import Crashed
@@ -17,11 +17,20 @@ from nasbench.isolation_child import clean
 _Check = Callable[[Any], bool]
 
 
-_MOST = 2**63
-
-
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST < value < MOST
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_sample(value: Any) -> bool:
@@ -29,7 +38,7 @@ def _is_sample(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
 
 
 def _is_text(value: Any) -> bool:
@@ -53,11 +62,11 @@ def _all(check: _Check) -> _Check:
 
 
 _ANSWER: Mapping[str, _Check] = {
-    "build_s": _is_number,
-    "first_call_s": _is_number,
+    "build_s": _is_amount,
+    "first_call_s": _is_amount,
     "output_hash": _is_text,
-    "output_error": _maybe(_is_number),
-    "warmups_s": _all(_is_number),
+    "output_error": _maybe(_is_amount),
+    "warmups_s": _all(_is_amount),
     "settled": _is_flag,
     "inner_loops": _is_count,
     "series": _is_record,
@@ -72,15 +81,15 @@ _ANSWER: Mapping[str, _Check] = {
 _SERIES: Mapping[str, _Check] = {
     "seconds": _all(_is_sample),
     "kept": _all(_is_flag),
-    "low_s": _maybe(_is_number),
-    "high_s": _maybe(_is_number),
+    "low_s": _maybe(_is_amount),
+    "high_s": _maybe(_is_amount),
     "stop": lambda value: value in ("converged", "plateau", "cap"),
-    "cpu_share": _maybe(_is_number),
-    "kept_share": _is_number,
+    "cpu_share": _maybe(_is_amount),
+    "kept_share": _is_share,
     "gate_failed": _is_flag,
 }
 _NOISE: Mapping[str, _Check] = {
-    "window_s": lambda value: _is_number(value) and value > 0,
+    "window_s": _is_positive,
     "frequencies_hz": _all(_is_number),
     "pressure_us": _maybe(_is_number),
     "waiting_s": _maybe(_is_number),
@@ -95,8 +104,8 @@ _TURN: Mapping[str, _Check] = {
     "inferences": _is_count,
 }
 _ENERGY: Mapping[str, _Check] = {
-    "energy_j": _maybe(_is_number),
-    "idle_power_w": _maybe(_is_number),
+    "energy_j": _maybe(_is_positive),
+    "idle_power_w": _maybe(_is_amount),
     "source": _is_text,
 }
 _TURNS_ANSWER: Mapping[str, _Check] = {

@@ -73,6 +73,8 @@ class RemoteDevice(CpuDevice):
         self._shelf = Shelf()
         self._about: dict[str, Any] = {}
         self._canary_s: float | None = None
+        self._place = ""
+        self._loss: DeviceLost | None = None  # of a node that has not shown since that it is what it was
 
     def open(self) -> None:
         """Connect to the cluster, start the supervisor, and learn what the node is.
@@ -103,7 +105,8 @@ class RemoteDevice(CpuDevice):
     @property
     def place(self) -> str:
         """Say which machine the node is, so that what trains there can be kept off while this measures."""
-        return self._opened().place
+        self._opened()
+        return self._place
 
     @property
     def cpus(self) -> tuple[int, ...]:
@@ -156,6 +159,7 @@ class RemoteDevice(CpuDevice):
         """
         lost: list[dict[str, Any]] = []
         while True:
+            self._await_return()
             try:
                 if not self._opened().is_open:
                     self._restart()
@@ -169,6 +173,7 @@ class RemoteDevice(CpuDevice):
             except DeviceLost as error:
                 lost.append({"attempt": len(lost) + 1, "device": self.spec.name, "why": str(error)})
                 if len(lost) >= MOST_LOSSES:
+                    self._note_loss(error)
                     self._opened().close()  # the next network starts another
                     whys = "; ".join(one["why"] for one in lost)
                     raise Crashed(f"{self.spec.name} was lost {len(lost)} times under it: {whys}") from error
@@ -179,9 +184,14 @@ class RemoteDevice(CpuDevice):
 
         Nothing is repeated here: whoever steers has seen what came so far.
         """
+        self._await_return()
         if not self._opened().is_open:
             self._restart()
-        told = super().take_turns(architectures, plan, steer)
+        try:
+            told = super().take_turns(architectures, plan, steer)
+        except DeviceLost as error:
+            self._note_loss(error)
+            raise
         if told["host"].get("emulated"):
             told["reasons"].append(_EMULATED)
         return told
@@ -256,7 +266,7 @@ class RemoteDevice(CpuDevice):
                 name,
                 about["niceness"],
             )
-        self._about = about
+        self._about, self._place = about, post.place
 
     def _recover(self, error: DeviceLost) -> None:
         """Get the supervisor back, or the node, which has to show that it is what it was.
@@ -269,6 +279,19 @@ class RemoteDevice(CpuDevice):
             with contextlib.suppress(DeviceError):  # a node that goes down ends it first: then it is waited for
                 self._restart(_RESTART_S)
                 return
+        self._loss = error
+        self._await_return()
+
+    def _note_loss(self, error: DeviceLost) -> None:
+        """Have the canary measured before the next network, if it was the node that was lost."""
+        if not isinstance(error, SupervisorDied):
+            self._loss = error
+
+    def _await_return(self) -> None:
+        """Wait for a node that was lost, if it was, and measure the canary there; raises as `_recover`."""
+        error = self._loss
+        if error is None:
+            return
         _log.warning("device %s is lost (%s); it is waited for up to %g s", self.spec.name, error, self._patience_s)
         ends = time.monotonic() + self._patience_s
         while True:
@@ -277,6 +300,7 @@ class RemoteDevice(CpuDevice):
                 self._restart(max(_LEAST_START_S, ends - time.monotonic()))
                 self._check_canary()
                 _log.warning("device %s is back", self.spec.name)
+                self._loss = None
                 return
             except DeviceError as again:
                 if time.monotonic() >= ends:

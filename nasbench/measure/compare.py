@@ -104,7 +104,7 @@ class Comparison:
         half = (self.high - self.low) / 2
         digits = max(2, min(4, math.ceil(-math.log10(half)))) if half else 4
         ratio, low, high = (f"{value:.{digits}f}" for value in (self.ratio, self.low, self.high))
-        asked = "" if self.against == 1 else f" than {self.against:.3g}"
+        asked = "" if self.against == 1 else f" (asked: {self.against:.3g})"
         return f"{first} takes {ratio} of {second}'s time ({low} to {high}, 95 %): {self.verdict}{asked}"
 
 
@@ -144,7 +144,7 @@ def compare(
         clock: gives the time in seconds; so do they.
 
     Raises:
-        DefinitionError: `margin` or `max_processes` is out of its range.
+        DefinitionError: `margin`, `against` or `max_processes` is out of its range.
         CandidateError: one of the networks failed; the text names it.
         DeviceError: the device is gone.
     """

@@ -30,8 +30,8 @@ def rest_of_plain(norm: nn.BatchNorm2d) -> nn.Module | None:
 def find_norms(network: nn.Module, input_shape: tuple[int, ...]) -> list[tuple[str, str]]:
     """Find each convolution and the batch norm that can become part of it, by their names in the network.
 
-    Such a norm takes what one convolution puts out, nothing else takes that, and both are used once. A convolution that
-    changes its weights before it uses them has no such norm.
+    Such a norm takes what one convolution puts out, nothing else takes that, and each is used once and has one name. A
+    convolution that changes its weights before it uses them has no such norm.
 
     Args:
         network: in evaluation mode, on the meta device; it may be spoiled for any other device afterwards, since a
@@ -45,8 +45,11 @@ def find_norms(network: nn.Module, input_shape: tuple[int, ...]) -> list[tuple[s
     with torch.no_grad(), flow:
         output = network(torch.empty((1, *input_shape), device="meta"))
     seen_outside = {id(leaf) for leaf in tree_leaves(output)}
+    held = Counter(id(child) for parent in network.modules() for child in parent._modules.values())
     convolutions, norms = {}, {}
     for name, module in network.named_modules():
+        if held[id(module)] > 1:
+            continue  # whatever takes its place would get one of its names only
         if isinstance(module, nn.Conv2d):
             convolutions[id(module.weight)] = name
         elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
@@ -68,6 +71,9 @@ def absorb_norms(network: nn.Module, found: Iterable[tuple[str, str]], rest: Res
         network: in evaluation mode, on any device.
         found: what `find_norms` gave for a network with the same modules.
         rest: what takes the place of a norm; where it gives None the norm stays.
+
+    Raises:
+        Exception: whatever folding raises; the network may compute something else then, and is of no use.
     """
     for first, second in found:
         convolution, norm = network.get_submodule(first), network.get_submodule(second)

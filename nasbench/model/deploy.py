@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nasbench.model.blocks.norms import LayerScale
+from nasbench.model.blocks.reparam import gain_and_shift
 from nasbench.model.build import Network
 
 
@@ -88,13 +89,12 @@ def _scale(convolution: nn.Conv2d, scale: LayerScale) -> nn.Conv2d:
 
 def _absorb(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:
     """Give the linear layer that does what a batch norm of vectors and a linear layer behind it do."""
-    assert norm.running_mean is not None and norm.running_var is not None
     like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
     absorbed = nn.Linear(linear.in_features, linear.out_features, **like)  # type: ignore[arg-type]
     if not linear.weight.is_meta:
-        gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        gain, shift = gain_and_shift(norm)
         absorbed.weight.copy_(linear.weight * gain)
-        absorbed.bias.copy_(linear.weight @ (norm.bias - norm.running_mean * gain))
+        absorbed.bias.copy_(linear.weight @ shift)
         if linear.bias is not None:
             absorbed.bias.add_(linear.bias)
     return absorbed

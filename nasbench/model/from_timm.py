@@ -6,7 +6,6 @@ counted, built or exported.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -25,8 +24,6 @@ from nasbench.records import Cost
 from nasbench.space.architecture import Architecture
 
 _CLOSEST = 3
-_UNFIT = (RuntimeError, ValueError, TypeError, AttributeError)
-"""What code that was not written for the meta device raises there."""
 
 
 def timm_network(name: str) -> Architecture:
@@ -78,8 +75,8 @@ def make_timm(architecture: Architecture, seed: int) -> nn.Module:
     seed_all(seed)
     try:
         network = _reparameterize(timm, timm.create_model(str(options["name"]), pretrained=False))
-        with torch.no_grad(), contextlib.suppress(*_UNFIT):
-            _absorb(timm, network, _make_meta(timm, architecture), architecture.input_shape)
+        with torch.no_grad():
+            _absorb(timm, network, _find_norms(timm, architecture))
         return network.eval().requires_grad_(False)
     except Exception as error:  # hundreds of networks by many authors may raise anything
         raise BuildError(f"{shown}: {type(error).__name__}: {first_line(error)}") from error
@@ -88,7 +85,7 @@ def make_timm(architecture: Architecture, seed: int) -> nn.Module:
 def count_timm(architecture: Architecture) -> Cost | None:
     """Count what a network of timm takes, as those of nasbench are counted: built and run on the meta device.
 
-    None where it does not run there, where timm cannot be imported or where its version is another one.
+    None where it cannot be built or run there, where timm cannot be imported or where its version is another one.
     """
     assert is_timm(architecture), "counts networks of timm"
     options = dict(architecture.blocks[0].options)
@@ -104,7 +101,7 @@ def count_timm(architecture: Architecture) -> Cost | None:
             params = _count_params(network)
             trace = trace_module(network, architecture.input_shape)
             deployed = _reparameterize(timm, network)
-            _absorb(timm, deployed, deployed, architecture.input_shape)
+            _absorb(timm, deployed, find_norms(deployed, architecture.input_shape))
             tensors = [*deployed.parameters(), *deployed.buffers()]
             return Cost(
                 params=params,
@@ -114,7 +111,7 @@ def count_timm(architecture: Architecture) -> Cost | None:
                 deployed_params=_count_params(deployed),
                 deployed_macs=trace_module(deployed, architecture.input_shape).macs,
             )
-    except _UNFIT:
+    except Exception:  # noqa: BLE001 - hundreds of networks by many authors may raise anything on the meta device
         return None
 
 
@@ -122,11 +119,15 @@ def _count_params(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _make_meta(timm: Any, architecture: Architecture) -> nn.Module:
-    """Make what `make_timm` deploys on the meta device, before norms are absorbed."""
-    with warnings.catch_warnings(action="ignore"), torch.device("meta"):
-        name = str(dict(architecture.blocks[0].options)["name"])
-        return _reparameterize(timm, timm.create_model(name, pretrained=False))
+def _find_norms(timm: Any, architecture: Architecture) -> list[tuple[str, str]]:
+    """Find the norms to absorb in what `make_timm` makes; none where that does not run on the meta device."""
+    try:
+        with warnings.catch_warnings(action="ignore"), torch.device("meta"):
+            name = str(dict(architecture.blocks[0].options)["name"])
+            network = _reparameterize(timm, timm.create_model(name, pretrained=False))
+        return find_norms(network, architecture.input_shape)
+    except Exception:  # noqa: BLE001 - as in `count_timm`; nothing of the real network is changed yet
+        return []
 
 
 def _reparameterize(timm: Any, network: nn.Module) -> nn.Module:
@@ -135,8 +136,8 @@ def _reparameterize(timm: Any, network: nn.Module) -> nn.Module:
     return deployed.eval()
 
 
-def _absorb(timm: Any, network: nn.Module, meta: nn.Module, input_shape: tuple[int, int, int]) -> None:
-    absorb_norms(network, find_norms(meta, input_shape), lambda norm: _rest(timm, norm))
+def _absorb(timm: Any, network: nn.Module, found: list[tuple[str, str]]) -> None:
+    absorb_norms(network, found, lambda norm: _rest(timm, norm))
 
 
 def _rest(timm: Any, norm: nn.BatchNorm2d) -> nn.Module | None:

@@ -168,6 +168,11 @@ def _read_panels(runs: Sequence[Run]) -> list[_Panel]:
     panels = []
     for key in keys:
         panel = drawn[(drawn[list(_PANEL)] == pd.Series(key, _PANEL)).all(axis=1)]
+        if len({json.loads(host).get("host") for host in panel["host"]}) > 1:
+            raise DefinitionError(
+                f"{key[0]} was another machine in another run, and latencies of two machines make no front; draw them "
+                "apart"
+            )
         panel = panel.sort_values(["latency_s", "published_top1"], kind="stable")
         losses = np.column_stack([panel["latency_s"].to_numpy(float), -panel["published_top1"].to_numpy(float)])
         alike = [other for other in keys if other[: len(_SETTING)] == key[: len(_SETTING)]]

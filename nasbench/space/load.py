@@ -77,14 +77,22 @@ def find_architecture(name: str) -> tuple[SearchSpace, NamedArchitecture]:
         if space.choices:
             raise DefinitionError(f"{name}: leaves {len(space.choices)} choices open; an architecture leaves none")
         return space, NamedArchitecture(space.name, space.skeleton, {}, {})
-    texts = [(read_text(path), str(path)) for path in list_spaces().values()]
+    texts: list[tuple[str, str]] = []
+    unreadable: DefinitionError | None = None
+    for path in list_spaces().values():
+        try:
+            texts.append((read_text(path), str(path)))
+        except DefinitionError as error:
+            unreadable = unreadable or error
     known: list[str] = []
-    for text, path in sorted(texts, key=lambda one: name not in one[0]):  # parsing takes longer than looking
-        names = _architecture_names(text, path)
+    for text, place in sorted(texts, key=lambda one: name not in one[0]):  # parsing takes longer than looking
+        names = _architecture_names(text, place)
         known += names
         if name in names:
-            space = _read_text(text, path)
+            space = _read_text(text, place)
             return space, space.find_architecture(name)
+    if unreadable is not None:
+        raise unreadable
     raise unknown_name("architecture", name, known)
 
 

@@ -4,14 +4,17 @@ from functools import partial
 
 import pytest
 
-from nasbench.claims.check import TOLERANCE, check
-from nasbench.claims.claim import Claim, Pair, Side
+from nasbench.claims.check import check
+from nasbench.claims.claim import TOLERANCES, Claim, Pair, Side
 from nasbench.errors import BuildError
 from nasbench.measure.compare import compare
 from nasbench.model.cost import count
 from tests.measure.turning_device import TurningDevice, network
 
 SMALL, LARGE = Side("small", network(8)), Side("large", network(16))
+
+
+TOLERANCE = TOLERANCES["latency"]
 
 
 def claim(at_most, figure="latency", second=LARGE):
@@ -33,6 +36,7 @@ def checked(truth, at_most, **effects):
         (0.8, 0.5, "does not hold", "better"),
         (1.5, 0.5, "does not hold", "worse"),
         (0.99, 1.0, "holds", None),
+        (1.2, 1.0, "does not hold", None),
     ],
 )
 def test_a_claim_is_judged_by_what_is_surely_so(truth, at_most, verdict, direction):
@@ -40,8 +44,7 @@ def test_a_claim_is_judged_by_what_is_surely_so(truth, at_most, verdict, directi
 
     assert found.verdict == verdict
     assert found.low < truth < found.high
-    if direction:
-        assert found.direction == direction
+    assert found.direction == direction
 
 
 def test_what_is_beyond_the_claim_by_less_than_the_tolerance_holds():

@@ -9,14 +9,16 @@ import pytest
 from nasbench.claims.check import Finding
 from nasbench.claims.claim import Claim, Pair, Side
 from nasbench.claims.table import COLUMNS, FILE, as_page, describe_ratio, describe_verdict, summarize, write_findings
+from nasbench.records import DeviceSpec
 from tests.measure.turning_device import network
 
 CLAIM = Claim(
     "one", ("resnet",), "A paper", "it is faster", "a phone", "accuracy",
     Pair(Side("small", network(8)), Side("large", network(16)), 0.5),
 )  # fmt: skip
-HOLDS = Finding(CLAIM, "cpu", "holds", 0.4, 0.39, 0.41, "better", "decided", started_at="2026-01-02T03:04:05+00:00")
-FAILS = replace(HOLDS, device="cpu-onnx", verdict="does not hold", ratio=0.8, low=0.7, high=0.9)
+CPU, ONNX = DeviceSpec("cpu", "cpu", "eager", 1, 1 << 30), DeviceSpec("cpu-onnx", "cpu", "onnx", 2, 1 << 30)
+HOLDS = Finding(CLAIM, CPU, "holds", 0.4, 0.39, 0.41, "better", "decided", started_at="2026-01-02T03:04:05+00:00")
+FAILS = replace(HOLDS, device=ONNX, verdict="does not hold", ratio=0.8, low=0.7, high=0.9)
 ELSEWHERE = replace(
     HOLDS, claim=replace(CLAIM, name="two", pair=None, not_here="it takes a rocket"), verdict="not comparable here",
     ratio=None, low=None, high=None, direction=None, reason="it takes a rocket",
@@ -33,6 +35,8 @@ def test_findings_are_a_parquet_file_with_types_and_units(tmp_path):
     assert table["verdict"].to_pylist() == ["holds", "does not hold", "not comparable here"]
     assert table["ratio"].to_pylist() == [0.4, 0.8, None]
     assert table["first_architecture"].to_pylist() == [network(8).digest, network(8).digest, None]
+    assert table["threads"].to_pylist() == [1, 2, 1] and table["runtime"].to_pylist() == ["eager", "onnx", "eager"]
+    assert table["first_input_shape"].to_pylist() == [[3, 16, 16], [3, 16, 16], None]
     assert table.schema.field("first_latency_s").metadata[b"unit"] == b"s"
     assert json.loads(table.schema.metadata[b"nasbench.manifest"])["kind"] == "claims"
 
@@ -40,10 +44,12 @@ def test_findings_are_a_parquet_file_with_types_and_units(tmp_path):
 def test_a_page_holds_a_table_for_each_device_and_why_others_are_not_compared():
     page = as_page(ALL)
 
-    assert page.index("## On `cpu`") < page.index("## On `cpu-onnx`") < page.index("## Sources")
-    assert "| one | small | large | latency | 0.5 | 0.4 (0.39 to 0.41) | - | holds |" in page
+    assert page.index("## On `cpu`: 1 holds, 1 not comparable here") < page.index("## On `cpu-onnx`: 1 does not hold")
+    assert "Runtime onnx, 2 threads, fp32; 2026-01-02." in page
+    assert "| one | small, 16 px | large, 16 px | latency | 0.5 | 0.4 (0.39 to 0.41) | - | - | holds |" in page
     assert "does not hold, but better" in page
-    assert page.endswith("## Not comparable here\n\n- `two`: it takes a rocket\n")
+    assert "- `two`: not comparable here, it takes a rocket" in page
+    assert page.endswith("- `two`: it is faster. Claimed on: a phone. Equal: accuracy. A paper.\n")
 
 
 def test_verdicts_are_counted_by_device():

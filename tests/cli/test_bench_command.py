@@ -109,20 +109,6 @@ def test_a_limit_that_cannot_be_is_refused(bench, limit, words):
     assert words in err
 
 
-def test_all_families_are_those_that_have_published_architectures(bench):
-    (bench.folder / "search_spaces").mkdir()
-    (bench.folder / "search_spaces" / "bare.yaml").write_text(
-        "schema: 1\nname: bare\nclasses: 10\ninput: {channels: 3, size: 32}\nstem: {block: conv, out: 8}\n"
-        "stages: [{block: mbconv, repeat: [1, 2], out: 8}]\nhead: {block: pool_linear}\n"
-    )
-
-    code, out, err = bench("--family", "all", "--max", "macs=3M", *QUICK)
-
-    assert code == 0, err
-    rows = [line for line in out.splitlines() if line.startswith(("mnist_tiny", "hybrid_mnist", "wavemix_lite"))]
-    assert len(rows) >= 3
-
-
 def test_what_all_rows_share_stands_above_and_empty_columns_are_left_out(bench):
     _, out, _ = bench(*TINY, *QUICK)
 

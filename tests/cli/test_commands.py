@@ -79,25 +79,33 @@ def test_every_command_and_option_has_help():
         (("check", "nowhere.yaml"), "nowhere.yaml: there is no such file"),
     ],
 )
-def test_bad_input_ends_with_one_line_and_exit_code_2(nasbench, words, message):
-    done = nasbench(*words, check=2)
+def test_bad_input_ends_with_one_line_and_exit_code_2(here, words, message):
+    done = here(*words)
 
+    assert done.returncode == 2
     assert message in done.stderr
     assert len([line for line in done.stderr.splitlines() if line]) == 1
-    assert not (nasbench.folder / "results").exists()
+    assert not (here.folder / "results").exists()
 
 
-def test_a_typo_in_a_space_of_ones_own_is_shown_with_its_line(nasbench):
+def test_the_exit_code_and_the_one_line_reach_the_shell(nasbench):
+    done = nasbench("search", "mnist_tny", check=2)
+
+    assert done.stdout == ""
+    assert [line[:25] for line in done.stderr.splitlines()] == ["error: no search space is"]
+
+
+def test_a_typo_in_a_space_of_ones_own_is_shown_with_its_line(here):
     space = load_space("mnist_tiny")
     text = Path(space.path).read_text().replace("stride: [1, 2]", "strides: [1, 2]", 1)
-    (nasbench.folder / "my_space.yaml").write_text(text)
-    done = nasbench("check", "my_space.yaml", check=2)
+    (here.folder / "my_space.yaml").write_text(text)
+    done = here("check", "my_space.yaml", check=2)
 
     assert done.stderr.startswith("error: my_space.yaml:7: stem has the unknown key 'strides'. Did you mean 'stride'?")
 
 
-def test_check_says_the_size_the_choices_and_the_span_of_costs(nasbench):
-    said = json.loads(nasbench("check", "mnist_tiny", "--sample", 20, "--json", check=0).stdout)
+def test_check_says_the_size_the_choices_and_the_span_of_costs(here):
+    said = json.loads(here("check", "mnist_tiny", "--sample", 20, "--json", check=0).stdout)
 
     assert said["size"] == load_space("mnist_tiny").size()
     assert set(said["choices"]) == {choice.name for choice in load_space("mnist_tiny").choices}
@@ -106,19 +114,19 @@ def test_check_says_the_size_the_choices_and_the_span_of_costs(nasbench):
 
 
 @pytest.mark.parametrize("what", ["spaces", "devices", "architectures", "blocks", "samplers", "datasets", "runs"])
-def test_every_list_can_be_printed_and_read_as_json(nasbench, what):
-    assert json.loads(nasbench("ls", what, "--json", check=0).stdout)[what] is not None
-    assert nasbench("ls", what, check=0).stdout.strip()
+def test_every_list_can_be_printed_and_read_as_json(here, what):
+    assert json.loads(here("ls", what, "--json", check=0).stdout)[what] is not None
+    assert here("ls", what, check=0).stdout.strip()
 
 
-def test_show_prints_rows_costs_and_published_figures(nasbench):
-    done = nasbench("show", "mobilenet_v2_1.0", check=0)
+def test_show_prints_rows_costs_and_published_figures(here):
+    done = here("show", "mobilenet_v2_1.0", check=0)
 
     assert "3,504,872 params" in done.stdout and "top-1 72.0 %" in done.stdout
 
 
-def test_show_says_what_the_deployed_form_takes_and_which_form_a_paper_counts(nasbench):
-    done = nasbench("show", "mobileone_s0", check=0)
+def test_show_says_what_the_deployed_form_takes_and_which_form_a_paper_counts(here):
+    done = here("show", "mobileone_s0", check=0)
 
     assert "counted: 5,293,272 params" in done.stdout
     assert "deployed: 2,078,504 params, 275 M MACs" in done.stdout
@@ -154,12 +162,12 @@ def test_a_search_warns_of_images_that_must_be_enlarged_much(space, data, words)
     assert words in said and bool(words) == bool(said)
 
 
-def test_a_search_says_how_many_of_its_starting_points_it_could_not_beat(nasbench):
+def test_a_search_says_how_many_of_its_starting_points_it_could_not_beat(here):
     words = ("search", "mnist_tiny", "--objective", "params", "--objective", "macs", "--trials", 3)
-    done = nasbench(*words, "--run", "results/a", check=0)
+    done = here(*words, "--run", "results/a", check=0)
 
     assert "\n1 of 2 named starting points on the front\n" in done.stdout
-    assert "starting points" not in nasbench(*words, "--no-warm-start", "--run", "results/b", check=0).stdout
+    assert "starting points" not in here(*words, "--no-warm-start", "--run", "results/b", check=0).stdout
 
 
 def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbench):
@@ -175,31 +183,31 @@ def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbenc
     assert "choose another name, or go on with it: nasbench search --resume results/a" in done.stderr
 
 
-def test_a_search_with_limits_that_cannot_be_met_is_refused_and_leaves_no_folder(nasbench):
-    done = nasbench("search", *GUESSED, "--max", "params=10", "--run", "results/a", check=2)
+def test_a_search_with_limits_that_cannot_be_met_is_refused_and_leaves_no_folder(here):
+    done = here("search", *GUESSED, "--max", "params=10", "--run", "results/a", check=2)
 
     assert "none of 200 architectures sampled from mnist_tiny meets --max params=10" in done.stderr
-    assert not (nasbench.folder / "results").exists()
+    assert not (here.folder / "results").exists()
 
 
-def test_an_interrupted_run_goes_on_to_the_trials_it_was_started_with(nasbench):
-    nasbench("search", *GUESSED, "--trials", 9, "--run", "results/a", check=0)
-    nasbench("search", "--resume", "results/a", "--trials", 11, check=0)
-    assert "of 11 evaluated" in nasbench("search", "--resume", "results/a", check=0).stdout
+def test_an_interrupted_run_goes_on_to_the_trials_it_was_started_with(here):
+    here("search", *GUESSED, "--trials", 9, "--run", "results/a", check=0)
+    here("search", "--resume", "results/a", "--trials", 11, check=0)
+    assert "of 11 evaluated" in here("search", "--resume", "results/a", check=0).stdout
 
 
-def test_a_run_is_listed_plotted_and_exported(nasbench):
-    nasbench("search", *GUESSED, "--trials", 6, "--run", "results/a", check=0)
-    assert "results/a" in nasbench("ls", "runs", check=0).stdout
-    nasbench("plot", "results/a", "--out", "front.svg", check=0)
-    assert "<text" in (nasbench.folder / "front.svg").read_text()
-    assert "jpg" in nasbench("plot", "results/a", "--out", "front.jpg", check=2).stderr
+def test_a_run_is_listed_plotted_and_exported(here):
+    here("search", *GUESSED, "--trials", 6, "--run", "results/a", check=0)
+    assert "results/a" in here("ls", "runs", check=0).stdout
+    here("plot", "results/a", "--out", "front.svg", check=0)
+    assert "<text" in (here.folder / "front.svg").read_text()
+    assert "jpg" in here("plot", "results/a", "--out", "front.jpg", check=2).stderr
 
-    trial = int(pd.read_parquet(nasbench.folder / "results/a/pareto.parquet")["trial"].iloc[0])
-    nasbench("export", "results/a", "--trial", trial, "--format", "yaml", "--out", "mine.yaml", check=0)
-    digest = pd.read_parquet(nasbench.folder / "results/a/pareto.parquet")["architecture"].iloc[0]
-    assert json.loads(nasbench("show", "mine.yaml", "--json", check=0).stdout)["digest"] == digest
-    assert "has no trial 999" in nasbench("export", "results/a", "--trial", 999, check=2).stderr
+    trial = int(pd.read_parquet(here.folder / "results/a/pareto.parquet")["trial"].iloc[0])
+    here("export", "results/a", "--trial", trial, "--format", "yaml", "--out", "mine.yaml", check=0)
+    digest = pd.read_parquet(here.folder / "results/a/pareto.parquet")["architecture"].iloc[0]
+    assert json.loads(here("show", "mine.yaml", "--json", check=0).stdout)["digest"] == digest
+    assert "has no trial 999" in here("export", "results/a", "--trial", 999, check=2).stderr
 
 
 def test_an_interrupted_search_keeps_its_trials_and_says_how_to_go_on(nasbench):
@@ -222,11 +230,11 @@ def test_an_interrupted_search_keeps_its_trials_and_says_how_to_go_on(nasbench):
     assert len(pd.read_parquet(nasbench.folder / "results/a/evaluations.parquet")) >= 5
 
 
-def test_a_search_for_one_objective_alone_ends_with_its_best(nasbench):
-    done = nasbench("search", "mnist_tiny", "--objective", "params", "--trials", 4, "--run", "results/a", check=0)
+def test_a_search_for_one_objective_alone_ends_with_its_best(here):
+    done = here("search", "mnist_tiny", "--objective", "params", "--trials", 4, "--run", "results/a", check=0)
 
     assert "1 on the front of 4 evaluated candidates" in done.stdout
-    assert not (nasbench.folder / "results/a/front.png").exists()
+    assert not (here.folder / "results/a/front.png").exists()
 
 
 @pytest.mark.slow

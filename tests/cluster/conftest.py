@@ -45,9 +45,9 @@ class Driver:
         text = DEVICE.format(name=name, address=address or self.nodes.address, runtime=runtime)
         (self.folder / "devices" / f"{name}.yaml").write_text(text)
 
-    def start(self, *words, token=None):
-        """Begin `nasbench WORDS`, or with `-c` a script."""
-        command = [sys.executable, *(words if words[0] == "-c" else ("-m", "nasbench", *map(str, words)))]
+    def start(self, *words, token=None, before=()):
+        """Begin `nasbench WORDS`, or with `-c` a script; `before` stands before the command."""
+        command = [*before, sys.executable, *(words if words[0] == "-c" else ("-m", "nasbench", *map(str, words)))]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -57,10 +57,10 @@ class Driver:
             text=True,
         )
 
-    def run(self, *words, token=None, limit_s=300):
+    def run(self, *words, token=None, before=(), limit_s=300):
         """Run it to its end; gives code, output, error output and seconds."""
         began = time.monotonic()
-        process = self.start(*words, token=token)
+        process = self.start(*words, token=token, before=before)
         out, err = process.communicate(timeout=limit_s)
         return process.returncode, out, err, time.monotonic() - began
 

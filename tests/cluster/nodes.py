@@ -152,11 +152,18 @@ class Cable:
         """Take the cable out at the far end."""
         self._inside("link", "set", self._ends[1], "down")
 
+    def slow_down(self, rate):
+        """Have the cable carry no more than that to the far end, as `tc` writes it."""
+        bucket = ("tbf", "rate", rate, "burst", "256kb", "latency", "400ms")
+        _run("tc", "qdisc", "replace", "dev", self._ends[0], "root", *bucket)
+
     def mend(self):
-        """Undo both."""
+        """Undo all of them."""
         self._inside("link", "set", self._ends[1], "up")
         with contextlib.suppress(subprocess.CalledProcessError):
             self._inside("route", "delete", "blackhole", f"{self.near}/32")
+        with contextlib.suppress(subprocess.CalledProcessError, FileNotFoundError):
+            _run("tc", "qdisc", "delete", "dev", self._ends[0], "root")
 
     def close(self):
         """Remove both; what still runs in the namespace loses its network with them."""
@@ -180,4 +187,8 @@ def why_no_cable():
 
 
 def _ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    _run("ip", *words)
+
+
+def _run(*words):
+    subprocess.run(words, check=True, capture_output=True, text=True)

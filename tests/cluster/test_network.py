@@ -1,6 +1,7 @@
 """A node with an address of its own, at the end of a cable that is cut in the middle of a measurement."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -50,6 +51,46 @@ def test_a_node_with_an_address_of_its_own_is_measured_on(nodes, cable, driver):
     assert code == 0, err
     measurements = read_run(driver.folder / "results" / "a").measurements
     assert (measurements["latency_s"] > 0).all() and set(measurements["attempts"]) == {"[]"}
+
+
+def test_a_driver_in_another_network_than_the_node_beside_it_is_refused(nodes, cable, driver):
+    words = ("bench", NETWORK, "--device", "board", "--level", "screen")
+    code, out, err, _ = driver.run(*words, before=cable.enter)
+
+    assert (code, out) == (1, "")
+    assert f"Ray connected through the node at {cable.near}, which is no address of this machine" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+SHIP = """
+import ray
+from nasbench.cluster.connection import connect
+from nasbench.cluster.post import Placement, Post
+from nasbench.cluster.supervisor import FILE
+from nasbench.cluster.worker import FILES, RemoteWorker
+
+with connect({address!r}) as cluster:
+    post = Post(cluster, Placement("board", {{"board": 1}}))
+    post.open()
+    request = {{"value": {{FILE: 0}}, FILES: [ray.put(bytes({size}))]}}
+    print(RemoteWorker(post, "tests.fault_tasks:echo", threads=1).call(request, limits_s={{"work": 9.0}})["value"])
+    post.close()
+"""
+
+
+def test_a_file_that_takes_seconds_on_its_way_arrives(nodes, cable, driver):
+    """Ray begins a file anew when who waits for it goes and comes again."""
+    try:
+        cable.slow_down("80mbit")
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no cable can be slowed down here: {error}")
+    try:
+        code, out, err, _ = driver.run("-c", SHIP.format(address=nodes.address, size=40 << 20), limit_s=90)
+    finally:
+        cable.mend()
+
+    assert code == 0, err
+    assert out.startswith("/proc/")
 
 
 @pytest.mark.parametrize("cut", ["swallow", "unplug"])

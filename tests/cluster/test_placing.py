@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nasbench.cluster.placing import Placed
+from nasbench.cluster.supervisor import Supervisor
 from nasbench.errors import Crashed, DeviceError
 
 HOLDER = """
@@ -142,3 +144,67 @@ def test_whoever_waits_for_another_to_unpack_can_be_called_off(temporary):
     placed = Placed()
     placed.find(digest, fetch)
     placed.close()
+
+
+def test_what_was_removed_by_half_never_counts_as_whole(temporary, monkeypatch):
+    data, digest = archive()
+    placed = Placed()
+    folder = placed.find(digest, lambda: data)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda path, ignore_errors: Path(path, "set", "x.txt").unlink())
+        placed.close()
+    assert folders(temporary) == [f"{digest}.dropped"]
+
+    again = placed.find(digest, lambda: data)
+
+    assert again == folder and (folder / "set" / "x.txt").read_text() == "content"
+    assert folders(temporary) == [digest]
+    placed.close()
+
+
+def test_what_fails_to_be_unpacked_takes_no_room(temporary):
+    part = archive()[0][:600]
+    with pytest.raises(tarfile.TarError):
+        Placed().find(hashlib.sha256(part).hexdigest(), lambda: part)
+
+    assert folders(temporary) == []
+
+
+def test_a_python_that_cannot_unpack_safely_is_refused(temporary, monkeypatch):
+    data, digest = archive()
+    monkeypatch.delattr(tarfile, "data_filter")
+
+    with pytest.raises(DeviceError, match=r"cannot unpack a data set safely; 3\.11\.4 or newer"):
+        Placed().find(digest, lambda: data)
+
+
+def test_a_supervisor_that_starts_removes_what_nobody_uses(temporary):
+    (old, gone), (data, digest) = archive("a"), archive("b")
+    left, kept = Placed(), Placed()
+    left.find(gone, lambda: old)
+    kept.find(digest, lambda: data)
+    for lock in left._held.values():
+        os.close(lock)  # as the kernel does for a process that was killed
+
+    Supervisor()
+
+    assert folders(temporary) == [digest]
+    kept.close()
+
+
+def test_a_supervisor_does_not_wait_for_one_that_unpacks(temporary):
+    data, digest = archive()
+
+    def fetch():
+        Supervisor()
+        return data
+
+    placed = Placed()
+    placed.find(digest, fetch)
+    placed.close()
+
+
+def test_nothing_is_made_where_nothing_was_placed(temporary):
+    Supervisor()
+
+    assert list(temporary.iterdir()) == []

@@ -1,7 +1,9 @@
 """The supervisor, in this process and without Ray: what it answers is bytes, whatever goes wrong."""
 
 import hashlib
+import itertools
 import json
+import sys
 import tarfile
 import threading
 import time
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 from nasbench import errors
+from nasbench.cluster import supervisor
 from nasbench.cluster.messages import unpack_step
 from nasbench.cluster.supervisor import FILE, FOLDER, Supervisor
 from nasbench.cluster.worker import FILES, RemoteWorker
@@ -139,6 +142,59 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(desk, tmp_path):
 
     with pytest.raises(DeviceError, match="outside"):
         worker(desk, "echo").call(request, limits_s=LIMITS)
+
+
+class Slow:
+    """Ray, as far as a supervisor fetches with it: a file arrives at the time that it names."""
+
+    def __init__(self, arrives_s):
+        self._at = time.monotonic() + arrives_s
+
+    def wait(self, references, timeout):
+        time.sleep(0.01)
+        arrived = time.monotonic() >= self._at
+        return (references, []) if arrived else ([], references)
+
+    def get(self, reference):
+        return b"zero"
+
+
+FETCH = {"side": {"graph": {FILE: 0}, "other": [{FILE: 0}]}, FILES: ["a reference"]}
+
+
+def test_a_file_that_does_not_come_is_given_up_with_what_to_do(desk, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", Slow(60))
+    monkeypatch.setattr(supervisor, "FETCH_LIMIT_S", 0.3)
+    monkeypatch.setattr(supervisor, "_received_bytes", lambda: 5 << 20)
+
+    with pytest.raises(DeviceError, match=r"cannot fetch files from the driver: .* open Ray's ports, see docs/remote"):
+        worker(desk, "read_files").call(FETCH, limits_s=LIMITS)
+
+
+def test_a_file_that_is_slow_but_comes_is_waited_for(desk, monkeypatch):
+    received = itertools.count(0, 5 << 20)
+    monkeypatch.setitem(sys.modules, "ray", Slow(0.5))
+    monkeypatch.setattr(supervisor, "FETCH_LIMIT_S", 0.1)
+    monkeypatch.setattr(supervisor, "_received_bytes", lambda: next(received))
+
+    assert worker(desk, "read_files").call(FETCH, limits_s=LIMITS) == {"graph": "zero", "other": "zero"}
+
+
+def test_a_data_set_is_neither_fetched_nor_unpacked_while_somebody_measures(desk, tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(__file__, arcname="set")
+    data = (tmp_path / "set.tar").read_bytes()
+    request = {"value": {FOLDER: 0, "name": "set", "digest": hashlib.sha256(data).hexdigest()}, FILES: [data]}
+    fetched, fetch = [], desk.supervisor._fetch
+    monkeypatch.setattr(desk.supervisor, "_fetch", lambda file: fetched.append(time.monotonic()) or fetch(file))
+    lasting = worker(desk, "echo", once=False)
+    lasting.pause()
+    began, held_s = time.monotonic(), 0.5
+    threading.Timer(held_s, lasting.resume).start()
+
+    lasting.call(request, limits_s=LIMITS)
+
+    assert len(fetched) == 1 and fetched[0] - began >= held_s
 
 
 def test_a_paused_process_stands_still_and_its_limit_does_not_run(desk):

@@ -55,10 +55,10 @@ def test_texts_lose_what_steers_a_terminal():
 
 
 def test_what_no_record_takes_becomes_none():
-    host = {"a": float("nan"), "b": [1.0, float("inf")], "c": [{"d": -float("inf")}], "e": [10**400, 2.0]}
+    host = {"a": float("nan"), "b": [1.0, float("inf")], "c": [{"d": -float("inf")}], "e": [2**63, 2.0], "f": -(2**63)}
     answer = check_answer({**ANSWER, "host": host})
 
-    assert answer["host"] == {"a": None, "b": [1.0, None], "c": [{"d": None}], "e": [10**400, 2.0]}
+    assert answer["host"] == {"a": None, "b": [1.0, None], "c": [{"d": None}], "e": [None, 2.0], "f": None}
 
 
 def test_a_sample_that_is_no_time_is_invalid():
@@ -87,6 +87,38 @@ def find(record, path):
     for key in path:
         record = record[key]
     return record
+
+
+IMPOSSIBLE = [
+    (("build_s",), -0.1),
+    (("first_call_s",), -0.1),
+    (("output_error",), -1e-9),
+    (("warmups_s",), [0.1, -0.1]),
+    (("series", "low_s"), -0.1),
+    (("series", "cpu_share"), -0.1),
+    (("series", "kept_share"), -0.1),
+    (("series", "kept_share"), 1.1),
+    (("noise", "window_s"), 0.0),
+    (("energy",), {"energy_j": -1.0, "idle_power_w": 2.0, "source": "RAPL"}),
+    (("energy",), {"energy_j": 0.0, "idle_power_w": 2.0, "source": "RAPL"}),
+    (("energy",), {"energy_j": 1.0, "idle_power_w": -2.0, "source": "RAPL"}),
+]
+"""Numbers that would win a front, or mean nothing."""
+
+
+@pytest.mark.parametrize(("path", "value"), IMPOSSIBLE, ids=str)
+def test_a_number_that_cannot_be_is_refused(path, value):
+    answer = copy.deepcopy(ANSWER)
+    find(answer, path[:-1])[path[-1]] = value
+
+    with pytest.raises(Crashed, match="which cannot be"):
+        check_answer(answer)
+
+
+def test_no_energy_and_an_ordinary_one_are_taken():
+    for energy_j in (None, 0.5):
+        energy = {"energy_j": energy_j, "idle_power_w": None, "source": "RAPL"}
+        assert check_answer({**ANSWER, "energy": energy})["energy"] == energy
 
 
 WRONG = ["nonsense", {"a": 1}, [None], True]

@@ -200,7 +200,7 @@ def test_a_ratio_that_somebody_claims_can_be_asked_about():
     assert [found.verdict for found in (faster, slower, tie)] == ["faster", "slower", "tie"]
     assert faster.low < 0.5 < faster.high and slower.low < 0.9 < slower.high
     assert slower.stop == "decided after 4 processes: the interval does not hold 0.7"
-    assert slower.sentence().endswith(": slower than 0.7")
+    assert slower.sentence().endswith(": slower (asked: 0.7)")
 
 
 def test_no_ratio_is_asked_about_that_cannot_be():

@@ -1,5 +1,7 @@
 """Which networks of a bench are the ones that papers state something of."""
 
+from pathlib import Path
+
 import pytest
 
 from nasbench.measure.published import find_published
@@ -37,6 +39,16 @@ def test_another_network_of_the_same_name_has_nothing_of_it():
     networks = {"mobilenet_v2_1.0": named("resnet_18")["resnet_18"], "model.onnx": named("resnet_18")["resnet_18"]}
 
     assert find_published(networks) == {}
+
+
+def test_a_copy_of_a_definition_with_other_images_has_no_figures_of_the_networks_it_came_from(tmp_path):
+    text = Path(load_space("starnet").path).read_text().replace("size: 224", "size: 32")
+    (tmp_path / "starnet_32.yaml").write_text(text.replace("\nname: starnet\n", "\nname: starnet_32\n"))
+    space = load_space(tmp_path / "starnet_32.yaml")
+    networks = {one.name: one.architecture for one in space.architectures}
+
+    assert "starnet_s1" in networks
+    assert find_published(networks, [space.path]) == {}
 
 
 def test_a_family_in_a_file_of_the_user_is_looked_in_too(tmp_path):

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from nasbench.errors import DefinitionError, RunNameError, UnknownNameError
-from nasbench.measure.networks import find_network, is_factory, is_timm_name, sample_networks
+from nasbench.measure.networks import all_families, find_network, is_factory, is_timm_name, sample_networks
 from nasbench.records import Cost, Evaluation
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
-from nasbench.space.load import load_space
+from nasbench.space.load import list_spaces, load_space
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import flush
 
@@ -192,3 +192,14 @@ def test_more_networks_than_a_space_has_are_refused(tmp_path):
 
     with pytest.raises(DefinitionError, match="3 different networks were to be drawn from two, and only 2"):
         sample_networks(load_space(path), 3, seed=0)
+
+
+def test_all_families_are_the_spaces_that_have_published_architectures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces" / "bare.yaml").write_text(
+        "schema: 1\nname: bare\nclasses: 10\ninput: {channels: 3, size: 32}\nstem: {block: conv, out: 8}\n"
+        "stages: [{block: mbconv, repeat: [1, 2], out: 8}]\nhead: {block: pool_linear}\n"
+    )
+
+    assert list(all_families()) == [name for name in list_spaces() if name != "bare"]

@@ -50,6 +50,18 @@ class ConvTwice(Branches):
         return self.norm(self.conv(images)) + self.other(self.conv(images * 2))
 
 
+class TwoNames(nn.Module):
+    """Holds a convolution under two names, and uses it by the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.layers = nn.Sequential(self.conv)
+
+    def forward(self, images):
+        return self.norm(self.layers(images))
+
+
 class Standardized(nn.Conv2d):
     """Changes its weights before it uses them."""
 
@@ -107,6 +119,13 @@ def test_a_norm_stays_where_something_else_sees_its_input_or_shares_it(kind):
     found, _, _ = absorbed(drawn(kind()))
 
     assert found == []
+
+
+def test_a_convolution_with_two_names_keeps_its_norm_since_only_one_of_them_would_change():
+    found, before, after = absorbed(drawn(TwoNames()))
+
+    assert found == []
+    assert torch.equal(before, after)
 
 
 def test_a_convolution_that_changes_its_weights_keeps_its_norm():

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench.errors import BuildError, DefinitionError, UnknownNameError
+from nasbench.model import absorb
 from nasbench.model.foreign import foreign_architecture, is_foreign, is_onnx_file, is_timm, name_foreign
 from nasbench.model.from_timm import count_timm, make_timm, timm_network
 from nasbench.model.inference import build_inference
@@ -194,7 +195,7 @@ def test_the_inference_form_puts_out_what_timms_own_network_does(telling, name):
     assert torch.linalg.norm(found - expected) < 1e-4 * torch.linalg.norm(expected)
 
 
-def test_a_network_that_does_not_run_on_the_meta_device_keeps_its_norms_and_is_not_counted(timm, monkeypatch):
+def test_a_network_that_reads_values_keeps_its_norms_and_is_not_counted(timm, monkeypatch):
     create = timm.create_model
 
     def make(name, **options):
@@ -207,6 +208,39 @@ def test_a_network_that_does_not_run_on_the_meta_device_keeps_its_norms_and_is_n
 
     assert norms(make_timm(architecture, 0)) > 0
     assert count_timm(architecture) is None
+
+
+@pytest.mark.parametrize("error", [AssertionError, KeyError, IndexError, ImportError])
+@pytest.mark.parametrize("place", ["built", "run"])
+def test_whatever_fails_on_the_meta_device_alone_leaves_the_norms_and_the_counts_empty(timm, monkeypatch, place, error):
+    create = timm.create_model
+
+    def fail(module, inputs):
+        if inputs[0].is_meta:
+            raise error("not on the meta device")
+
+    def make(name, **options):
+        if place == "built" and torch.empty(0).is_meta:
+            raise error("not on the meta device")
+        network = create(name, **options)
+        network.register_forward_pre_hook(fail)
+        return network
+
+    monkeypatch.setattr(timm, "create_model", make)
+    architecture = timm_network("test_efficientnet")
+
+    assert norms(make_timm(architecture, 0)) == norms(create("test_efficientnet"))
+    assert count_timm(architecture) is None
+
+
+def test_norms_that_are_found_and_cannot_be_folded_are_an_error_and_not_another_function(timm, monkeypatch):
+    def fail(convolution, norm):
+        raise ValueError("half done")
+
+    monkeypatch.setattr(absorb, "fuse_conv_bn_eval", fail)
+
+    with pytest.raises(BuildError, match=r"timm/test_efficientnet.*: ValueError: half done"):
+        make_timm(timm_network("test_efficientnet"), 0)
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "mobileone_s0", "vit_tiny_patch16_224"])

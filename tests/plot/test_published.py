@@ -1,5 +1,6 @@
 """The figure of published architectures: the papers' accuracies against what was measured here."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,14 @@ def test_runs_are_drawn_together_and_definitions_of_a_device_that_differ_apart(r
 
 def redefine(device):
     device.spec = replace(CPU, memory_limit_bytes=CPU.memory_limit_bytes + 1)
+
+
+def test_two_machines_share_no_front(run, tmp_path):
+    elsewhere = make_run(tmp_path / "elsewhere")
+    elsewhere.measurements["host"] = [json.dumps({"host": "another"})] * len(elsewhere.measurements)
+
+    with pytest.raises(DefinitionError, match="latencies of two machines make no front; draw them apart"):
+        draw_published([run, elsewhere], tmp_path / "figure.svg")
 
 
 def test_the_estimates_of_a_race_are_not_drawn(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nasbench.definitions import parse_definition
 from nasbench.errors import DefinitionError
 from nasbench.space.architecture import Architecture
+from nasbench.space.kinds import KINDS, make_block
 from nasbench.space.load import find_architecture, list_spaces, load_space, read_space
 
 SMALL = """\
@@ -340,6 +341,54 @@ def test_an_option_of_one_mixer_has_no_effect_beside_another_and_changes_no_dige
     assert len(set(digests("inception"))) == 2
     with pytest.raises(DefinitionError, match="no effect where mixer is not inception"):
         space(start + rows % ("[3x3, inception]", ", band: [5, 7]"))
+
+
+@pytest.mark.parametrize(
+    ("mixer", "seen"),
+    [
+        ("pooling", {"kernel"}),
+        ("separable", {"kernel"}),
+        ("attention", {"head_width"}),
+        ("linear_attention", {"head_width"}),
+        ("retention", {"head_width"}),
+        ("identity", set()),
+        ("random", set()),
+        ("ssm", set()),
+    ],
+)
+def test_an_option_of_some_mixers_leaves_a_trace_with_those_alone(mixer, seen):
+    row = make_block("metaformer", 16, 16, 1, {"mixer": mixer, "kernel": 5, "head_width": 8}, "row")
+
+    assert {name for name, _ in row.options} - {"mixer"} == seen
+
+
+def test_a_choice_of_an_option_that_some_mixers_lack_names_those_that_have_it():
+    text = (
+        SMALL.split("width:")[0].replace("[32, 64]", "32")
+        + "stem: {block: overlap_patchify, out: 16, stride: 4}\nstages:\n"
+        + "  - {block: metaformer, out: 64, mixer: [%s], kernel: [3, 5]}\nhead: {block: pool_linear}\n"
+    )
+
+    assert space(text % "pooling, separable").size() == 4
+    with pytest.raises(DefinitionError, match="no effect where mixer is not pooling or separable"):
+        space(text % "pooling, identity")
+
+
+@pytest.mark.parametrize("written", [{"state": 2}, {"expand": 3}, {"state": 2, "expand": 3}])
+def test_options_of_a_scan_leave_no_trace_where_nothing_is_scanned(written):
+    plain, loud = (make_block("mobilemamba", 16, 16, 1, {"scanned": 0, **more}, "row") for more in ({}, written))
+
+    assert plain == loud
+
+
+def test_every_condition_of_an_option_is_about_another_of_its_kind_and_values_that_it_may_have():
+    for kind in KINDS.values():
+        for option in kind.options:
+            for other, _, _ in option.conditions():
+                assert kind.has(other), (kind.name, option.name)
+            if option.only is not None:
+                other, values = option.only
+                assert all(map(kind.option(other).rule.test, values)), (kind.name, option.name)
 
 
 PUBLISHED = (

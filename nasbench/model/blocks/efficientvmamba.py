@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,11 +10,9 @@ from nasbench.errors import BuildError
 from nasbench.model.blocks.layers import make_convolution
 from nasbench.model.blocks.norms import LayerNorm2d
 from nasbench.model.blocks.registry import BLOCKS
-from nasbench.model.blocks.scan import SelectiveScan
+from nasbench.model.blocks.scan import SelectiveScan, choose_rank
 
 _EPS = 1e-5
-_CHANNELS_A_RANK = 16
-"""How many channels of a block stand for one of the bottleneck that the steps come from, as in Mamba."""
 
 
 @BLOCKS.register("patch_merge")
@@ -59,7 +55,7 @@ class _AtrousScan(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(channels, 2 * inner, 1, bias=False)
         self.mix = make_convolution(inner, inner, kernel, groups=inner, bias=True)
-        self.scan = SelectiveScan(inner, state=state, rank=ceil(channels / _CHANNELS_A_RANK), groups=4)
+        self.scan = SelectiveScan(inner, state=state, rank=choose_rank(channels), groups=4)
         self.norm = nn.LayerNorm(inner, _EPS)
         self.leave = nn.Conv2d(inner, channels, 1, bias=False)
 

@@ -45,7 +45,10 @@ def _make_norm(name: str, channels: int, *, bias: bool) -> nn.Module:
 
 
 def _make_patches(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
-    """Make a convolution of patches that overlap: 7x7 at the stride 4, 3x3 at 2, 1x1 at 1."""
+    """Make a convolution of patches that overlap: 7x7 at the stride 4, 3x3 at 2, 1x1 at 1.
+
+    H becomes floor((H + 1) / stride) at even strides and floor(H / stride) at odd ones.
+    """
     return nn.Conv2d(in_channels, out_channels, 2 * stride - 1, stride, padding=stride // 2)
 
 
@@ -53,7 +56,8 @@ def _make_patches(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d
 class OverlapPatchify(nn.Sequential):
     """A convolution of patches that overlap, of 2 stride - 1 pixels, and a layer norm without offsets before or after.
 
-    (N, C_in, H, W) -> (N, C_out, floor(H / stride), floor(W / stride)), rounded up at the stride 2.
+    (N, C_in, H, W) -> (N, C_out, floor((H + 1) / stride), floor((W + 1) / stride)) at even strides; at odd ones
+    floor(H / stride) and floor(W / stride).
 
     Source: Yu et al., MetaFormer Is Actually What You Need for Vision, 2021, arXiv:2111.11418, figure 2; norms: Yu et
     al., MetaFormer Baselines for Vision, 2022, arXiv:2210.13452, figure 2; paddings and that the norms have no offsets
@@ -89,11 +93,11 @@ class ScaledMixing(nn.Sequential):
 class MetaFormer(nn.Module):
     """Norm, token mixer, scale, shortcut; norm, 1x1 expand, activation, 1x1 project, scale, shortcut.
 
-    (N, C_in, H, W) -> (N, C_out, floor(H / stride), floor(W / stride)), rounded up at the stride 2. Where the shape
-    changes, a convolution of patches that overlap comes first. The norm is one over the whole image, or over the
-    channels of each position; the scale is one of the branch, of the shortcut, or there is none. Without `bias` norms,
-    MLP and projections have no offsets. `kernel` is that of pooling and separable convolution, `head_width` that of
-    attention, linear attention and retention.
+    (N, C_in, H, W) -> (N, C_out, floor((H + 1) / stride), floor((W + 1) / stride)) at even strides; at odd ones
+    floor(H / stride) and floor(W / stride). Where the shape changes, a convolution of patches that overlap comes
+    first. The norm is one over the whole image, or over the channels of each position; the scale is one of the branch,
+    of the shortcut, or there is none. Without `bias` norms, MLP and projections have no offsets. `kernel` is that of
+    pooling and separable convolution, `head_width` that of attention, linear attention and retention.
 
     Source: Yu et al., MetaFormer Is Actually What You Need for Vision, 2021, arXiv:2111.11418, figure 2 (pooling,
     identity, attention; scales of branches); Yu et al., MetaFormer Baselines for Vision, 2022, arXiv:2210.13452,

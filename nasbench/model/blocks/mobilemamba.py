@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,11 +12,8 @@ from nasbench.model.blocks.convnext import Added
 from nasbench.model.blocks.layers import SqueezeExcite, conv_norm_act, make_convolution
 from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.blocks.registry import BLOCKS
-from nasbench.model.blocks.scan import SelectiveScan
+from nasbench.model.blocks.scan import SelectiveScan, choose_rank
 from nasbench.model.blocks.wavemix import Haar
-
-_CHANNELS_A_RANK = 16
-"""How many channels stand for one of the bottleneck that the steps come from, as in Mamba."""
 
 _SCANNED_MULTIPLE = 16
 """What the scanned channels are rounded to a multiple of."""
@@ -37,7 +32,7 @@ class _BothWaysScan(nn.Module):
         super().__init__()
         self.enter = conv_norm_act(channels, 2 * inner, 1)
         self.mix = make_convolution(inner, inner, 3, groups=inner, bias=True)
-        self.scan = SelectiveScan(inner, state=state, rank=ceil(channels / _CHANNELS_A_RANK), groups=2)
+        self.scan = SelectiveScan(inner, state=state, rank=choose_rank(channels), groups=2)
         self.norm = nn.LayerNorm(inner)
         self.leave = nn.Sequential(*conv_norm_act(inner, channels, 1), LayerScale(channels, 1.0))
 

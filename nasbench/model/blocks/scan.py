@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import ceil, log
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch.nn import functional
 
 _STEPS = (1e-3, 1e-1)
 """Between what the steps start, before the inputs change them; as in the code of Gu and Dao, state-spaces/mamba."""
+
+_CHANNELS_A_RANK = 16
+"""How many channels of a block stand for one of the bottleneck of its steps: mamba_simple.py there."""
 
 
 def linear_scan(decays: Tensor, inputs: Tensor) -> Tensor:
@@ -67,6 +70,11 @@ def selective_scan(
     if skip is not None:
         outputs = outputs + skip.to(exact) * flow
     return outputs.transpose(1, 2).to(inputs.dtype)
+
+
+def choose_rank(channels: int) -> int:
+    """Give the width of the bottleneck that the steps come from, for a block of so many channels, as Mamba does."""
+    return ceil(channels / _CHANNELS_A_RANK)
 
 
 class SelectiveScan(nn.Module):

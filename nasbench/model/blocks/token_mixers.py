@@ -8,16 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasbench.errors import BuildError
-from nasbench.model.blocks.attention import attend, to_images, to_tokens
+from nasbench.model.blocks.attention import attend, count_heads, to_images, to_tokens
 from nasbench.model.blocks.layers import make_activation, make_convolution
-from nasbench.model.blocks.scan import SelectiveScan
+from nasbench.model.blocks.scan import SelectiveScan, choose_rank
 
 _MOST_IN_CHUNK = 64
 """Positions that retention compares with each other. The result does not depend on it, time and memory do."""
 
 _STATES = 16
-"""States of each channel, as in Mamba, arXiv:2312.00752, whose steps also pass C / 16 channels."""
+"""States of each channel, as in Mamba, arXiv:2312.00752."""
 
 
 class StarReLU(nn.Module):
@@ -110,9 +109,7 @@ class HeadMixer(nn.Module):
 
     def __init__(self, channels: int, head_width: int, *, bias: bool) -> None:
         super().__init__()
-        if channels % head_width:
-            raise BuildError(f"heads of {head_width} channels do not divide {channels} channels evenly")
-        self.heads = channels // head_width
+        self.heads = count_heads(channels, head_width)
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.project = nn.Linear(channels, channels, bias=bias)
 
@@ -230,7 +227,7 @@ class StateSpaceMixer(nn.Module):
         self.spatial = nn.Sequential(
             make_convolution(channels, channels, 3, groups=channels, bias=True), nn.SiLU(inplace=True)
         )
-        self.scan = SelectiveScan(channels, state=_STATES, rank=ceil(channels / 16), groups=2)
+        self.scan = SelectiveScan(channels, state=_STATES, rank=choose_rank(channels), groups=2)
         self.project = nn.Linear(channels, channels, bias=bias)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nasbench.space.kinds.rules import COUNT, FACTOR, FLAG, KERNEL, Kind, Option, make_kind, one_of
+from nasbench.space.kinds.rules import ACTIVATIONS, COUNT, FACTOR, FLAG, ODD, Kind, Option, make_kind, one_of
 
 _POOLFORMER = "Yu et al. 2021, arXiv:2111.11418"
 _BASELINES = "Yu et al. 2022, arXiv:2210.13452"
 
 MIXER = one_of("pooling", "identity", "random", "separable", "attention", "linear_attention", "retention", "ssm")
-_ACT = one_of("none", "relu", "relu6", "hswish", "silu", "gelu", "star_relu")
+_ACT = one_of(*ACTIVATIONS, "star_relu")
 
 KINDS: tuple[Kind, ...] = (
     make_kind(
@@ -22,8 +22,8 @@ KINDS: tuple[Kind, ...] = (
         "residual: norm, token mixer, scale; then norm, MLP, scale",
         f"{_POOLFORMER}, figure 1; {_BASELINES}, figure 2",
         Option("mixer", MIXER, "pooling"),
-        KERNEL,
-        Option("head_width", COUNT, 32),
+        Option("kernel", ODD, 3, only=("mixer", ("pooling", "separable"))),
+        Option("head_width", COUNT, 32, only=("mixer", ("attention", "linear_attention", "retention"))),
         Option("expand", FACTOR, 4),
         Option("norm", one_of("image", "layer"), "image"),
         Option("layer_scale", one_of("branch", "shortcut", "none"), "branch"),

@@ -42,7 +42,8 @@ ODD_OR_NONE = Rule(
 FACTOR = Rule("a number above 0, at most 64", lambda value: _is_number(value) and 0 < value <= 64)
 SHARE = Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
-ACTIVATION = one_of("none", "relu", "relu6", "hswish", "silu", "gelu")
+ACTIVATIONS = ("none", "relu", "relu6", "hswish", "silu", "gelu")
+ACTIVATION = one_of(*ACTIVATIONS)
 GATE = one_of("sigmoid", "hard_sigmoid")
 NORM = one_of("none", "batch", "layer")
 
@@ -53,7 +54,7 @@ class Option:
 
     `needs` names the option without which this one has no effect: where that is 0, this one leaves no trace either.
     `unless` names the option that takes this one's place: where that is not 0, this one leaves no trace.
-    `only` names an option and the one value of it with which this one has an effect.
+    `only` names an option and those values of it with which this one has an effect.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Option:
     default: Scalar
     needs: str | None = None
     unless: str | None = None
-    only: tuple[str, Scalar] | None = None
+    only: tuple[str, tuple[Scalar, ...]] | None = None
 
     def conditions(self) -> Iterator[tuple[str, Callable[[Scalar], bool], str]]:
         """Give each option that decides on this one's effect: its name, the values that take it away, and words."""
@@ -71,7 +72,7 @@ class Option:
             yield self.unless, bool, "is above 0"
         if self.only is not None:
             other, wanted = self.only
-            yield other, lambda value: value != wanted, f"is not {wanted}"
+            yield other, lambda value: value not in wanted, f"is not {' or '.join(map(str, wanted))}"
 
     def has_effect(self, values: Mapping[str, Scalar]) -> bool:
         """Say whether this option changes the module, given the values of all options of its kind."""

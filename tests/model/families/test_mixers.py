@@ -4,16 +4,16 @@ import pytest
 import torch
 from families.reference import counted, counted_by_torch, published
 from families.wiring import copy_in_order
+from forms import randomize_norms
 from torch import nn
 from torch.nn import functional
 
 from nasbench.errors import BuildError
-from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.blocks.token_mixers import LinearAttentionMixer, RandomMixer, RetentionMixer, StateSpaceMixer
 from nasbench.model.build import build, initialize
 from nasbench.model.deploy import deploy
 from nasbench.model.export import to_onnx
-from nasbench.model.trace import make_module
+from nasbench.model.trace import make_module, trace_row
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 from nasbench.space.kinds.mixers import MIXER
@@ -224,6 +224,16 @@ def test_a_head_width_that_does_not_divide_is_explained(mixer):
         make_module(make_block("metaformer", 48, 48, 1, {"mixer": mixer}, "row"), (48, 7, 7))
 
 
+@pytest.mark.parametrize("kind", ["overlap_patchify", "metaformer"])
+@pytest.mark.parametrize(("stride", "added"), [(1, 0), (2, 1), (3, 0), (4, 1)])
+def test_patches_that_overlap_give_a_place_more_at_even_strides_where_one_pixel_is_missing(kind, stride, added):
+    row = make_block(kind, 4, 8, stride, {}, "row")
+    for height, width in ((7, 8), (11, 13), (14, 27)):
+        places = ((height + added) // stride, (width + added) // stride)
+        assert trace_row(row, (4, height, width)).output_shape == (8, *places)
+        assert make_module(row, (4, height, width))(draw_images(1, 4, height, width)).shape[2:] == places
+
+
 @pytest.mark.points
 def test_every_mixer_exports_and_onnxruntime_gives_the_same_logits(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -234,11 +244,13 @@ def test_every_mixer_exports_and_onnxruntime_gives_the_same_logits(tmp_path):
     rows += [make_block("metaformer", 32, 48, 2, {"mixer": "retention", "head_width": 8}, "row")]
     rows += [make_block("poolformer_head", 48, 10, 1, {}, "row")]
     network = build(Architecture((3, 48, 48), 10, tuple(rows)), seed=4)
+    randomize_norms(network)
+    generator = torch.Generator().manual_seed(2)
     for module in network.modules():
-        if isinstance(module, LayerScale):
-            module.scale.data.fill_(1.0)
         if isinstance(module, nn.Linear):
-            module.weight.data.normal_(0, module.in_features**-0.5, generator=torch.Generator().manual_seed(2))
+            module.weight.data.normal_(0, module.in_features**-0.5, generator=generator)
+            if module.bias is not None:
+                module.bias.data.normal_(0, 0.3, generator=generator)
     images = draw_images(1, 3, 48, 48)
     with torch.no_grad():
         expected = network.eval()(images)
