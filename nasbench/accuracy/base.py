@@ -74,7 +74,11 @@ class Accuracy(ABC):
         """Leave nothing behind."""
 
     def __enter__(self) -> Accuracy:
-        self.open()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

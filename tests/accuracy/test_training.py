@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from small_networks import depthwise_network, network, small_network
@@ -205,6 +206,15 @@ def test_data_that_cannot_be_had_is_said_when_it_is_opened(tmp_path):
     with pytest.raises(DatasetError, match=r"no\.npz does not exist"):
         accuracy.open()
     accuracy.close()
+
+
+def test_an_estimator_that_cannot_be_entered_leaves_no_process(tmp_path):
+    before = psutil.Process().children(recursive=True)
+
+    with pytest.raises(DatasetError), TrainedAccuracy(parse_data(f"cifar10={tmp_path / 'no.npz'}")):
+        pass
+
+    assert set(psutil.Process().children(recursive=True)) <= set(before)
 
 
 def test_kept_weights_give_the_same_score_again(mnist, trained, tmp_path):

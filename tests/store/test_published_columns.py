@@ -128,7 +128,7 @@ def test_the_counts_of_the_measured_form_stand_beside_those_of_the_training_form
     assert rows.loc[1, ["deployed_params", "deployed_macs"]].isna().all()
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in REFERENCE.iterdir()))
+@pytest.mark.parametrize("name", ["mnist_tiny-cpu", "mnist_tiny-cpu-confirmed", "runtimes-cpu"])
 def test_a_run_of_before_is_read_with_nulls(name):
     run = read_run(REFERENCE / name)
 
