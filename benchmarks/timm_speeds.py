@@ -157,6 +157,7 @@ def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
     """Draw our time against timm's, one plot for each file, runtime, thread count and batch, logarithmic."""
     from matplotlib.figure import Figure
 
+    from nasbench.plot.axes import number_ticks
     from nasbench.plot.style import LOOKS, SUFFIXES, own_rules, save
 
     if out.suffix.lower() not in SUFFIXES:
@@ -175,6 +176,8 @@ def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
                 )
             axes.set(xscale="log", yscale="log", xlabel="timm, ms", ylabel="nasbench, ms")
             axes.set_title(title, fontsize=6)
+            for axis in (axes.xaxis, axes.yaxis):
+                number_ticks(axis)
             if len(kept):
                 axes.legend(frameon=False, fontsize=5)
         save(figure, out)

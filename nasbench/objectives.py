@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -189,3 +189,28 @@ def find_objective(name: str) -> Objective:
     if not device:
         raise DefinitionError(f"{name}: the name of a device is missing, as in {figure}@cpu")
     return replace(found, name=name, column=f"{found.column}@{device}", read=_at(figure, device))
+
+
+def read_limits(texts: Iterable[str]) -> dict[str, float]:
+    """Read limits such as `latency=5ms` and `params=5M`.
+
+    Raises:
+        UnknownNameError: what is limited is unknown.
+        DefinitionError: a limit is no number with a fitting unit, or accuracy is given one.
+    """
+    limits: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise DefinitionError(f"--max {text!r} has no value; write for example latency=5ms or params=5M")
+        if split_objective(name)[0] not in OBJECTIVES:
+            raise unknown_name("figure to limit", name, (o.name for o in OBJECTIVES.values() if not o.maximize))
+        objective = find_objective(name)
+        if objective.maximize:
+            raise DefinitionError(f"--max {name} is not a limit: more {name} is better")
+        if name in limits:
+            raise DefinitionError(f"--max {name} is given twice")
+        limits[name] = objective.parse(value)
+        if limits[name] <= 0:
+            raise DefinitionError(f"--max {text!r} leaves nothing; a limit is above 0")
+    return limits

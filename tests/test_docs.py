@@ -22,6 +22,13 @@ def test_the_page_of_architectures_lists_every_space_with_its_number_of_networks
     assert listed == {space.name: (len(space.architectures), space.about) for space in spaces}
 
 
+def test_the_readme_counts_networks_and_spaces_as_they_are():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    spaces = [load_space(path) for path in list_spaces().values()]
+
+    assert f"{sum(len(space.architectures) for space in spaces)} networks of {len(spaces)} spaces are here" in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_links_to_is_there(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))

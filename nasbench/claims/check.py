@@ -46,7 +46,7 @@ def check(
     *,
     seed: int = 0,
     watch: Callable[[Progress], object] = lambda progress: None,
-    against: Callable[..., Comparison] = compare,
+    comparing: Callable[..., Comparison] = compare,
 ) -> Finding:
     """Find out whether a claim holds on a device.
 
@@ -58,7 +58,7 @@ def check(
         device: open.
         seed: of weights and orders.
         watch: called before every process of a comparison.
-        against: compares two networks; tests bring their own.
+        comparing: compares two networks; tests bring their own.
 
     Raises:
         DeviceError: the device is gone.
@@ -68,7 +68,7 @@ def check(
         return Finding(claim, device.spec, NOT_HERE, reason=claim.not_here or "", started_at=started_at)
     try:
         if claim.pair.figure == "latency":
-            finding = _measure(claim, claim.pair, device, seed, watch, against)
+            finding = _measure(claim, claim.pair, device, seed, watch, comparing)
         else:
             finding = _count(claim, claim.pair, device)
     except CandidateError as error:
@@ -82,10 +82,10 @@ def _measure(
     device: Device,
     seed: int,
     watch: Callable[[Progress], object],
-    against: Callable[..., Comparison],
+    comparing: Callable[..., Comparison],
 ) -> Finding:
     assert pair.first.architecture and pair.second.architecture, "a claimed latency is of networks that are built"
-    found = against(
+    found = comparing(
         device,
         pair.first.architecture,
         pair.second.architecture,

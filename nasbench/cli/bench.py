@@ -172,19 +172,21 @@ def _read_plan(level: str, cache: str, energy: bool) -> TimingPlan:
 
 
 def _read_families(text: str) -> tuple[str, ...]:
+    from nasbench.cli.checks import split_names
     from nasbench.measure.networks import all_families
 
-    return all_families() if text == "all" else tuple(filter(None, text.split(",")))
+    return all_families() if text == "all" else split_names(text)
 
 
 def _read_limits(texts: Sequence[str]) -> dict[str, float]:
     """Read `macs=5G`; what would have to be measured first limits nothing here."""
-    from nasbench.search.settings import read_limits
+    from nasbench.objectives import OBJECTIVES, read_limits, split_objective
 
-    limits = read_limits(tuple(texts))
+    limits = read_limits(texts)
     for name in limits:
-        if name not in ("params", "macs"):
-            raise DefinitionError(f"--max {name} is not counted before measuring; params and macs are")
+        if not OBJECTIVES[split_objective(name)[0]].free:
+            counted = " and ".join(one.name for one in OBJECTIVES.values() if one.free)
+            raise DefinitionError(f"--max {name} is not counted before measuring; {counted} are")
     return limits
 
 

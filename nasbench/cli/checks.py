@@ -12,6 +12,29 @@ from nasbench.host import choose_cores
 
 if TYPE_CHECKING:
     from nasbench.definitions import Found
+    from nasbench.records import DeviceSpec
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Read `a,b`, as options that take several names have it."""
+    return tuple(filter(None, text.split(",")))
+
+
+def find_spec(name: str, runtime: str | None = None, threads: int | None = None) -> DeviceSpec:
+    """Find a device by name for one measuring, with another runtime or number of threads where they are asked for.
+
+    Raises:
+        DefinitionError: there is none, or not as many cores.
+    """
+    from dataclasses import replace
+
+    from nasbench.device.load import find_device, read_device
+
+    found = find_device(name)
+    note_hidden(found)
+    check_threads([] if threads is None else [threads], [name])
+    spec = read_device(found.path)
+    return replace(spec, runtime=runtime or spec.runtime, threads=threads or spec.threads)
 
 
 def note_hidden(found: Found) -> None:

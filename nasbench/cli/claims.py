@@ -46,16 +46,17 @@ def claims(
     What is found is stored after every claim, in claims.parquet.
     """
     from nasbench.claims.claim import CLAIMS, choose_claims, load_claims
+    from nasbench.cli.checks import find_spec, split_names
 
-    families = tuple(filter(None, family.split(","))) if family else ()
-    chosen = choose_claims(load_claims(file or CLAIMS), families, names or ())
+    chosen = choose_claims(load_claims(file or CLAIMS), split_names(family or ""), names or ())
     if listing:
         _list(chosen, json_output)
         return
     if page is not None and not page.absolute().parent.is_dir():
         raise DefinitionError(f"--page {page}: there is no folder {page.parent}; make it first")
     asked = {"file": str(file) if file else None, "threads": threads, "seed": seed}
-    findings, folder = _check(chosen, _devices(device or ["cpu"], threads), asked, run, page)
+    specs = [find_spec(name, threads=threads) for name in dict.fromkeys(device or ["cpu"])]
+    findings, folder = _check(chosen, specs, asked, run, page)
     _print(findings, folder, page, json_output)
 
 
@@ -67,22 +68,6 @@ def _list(chosen: Sequence[Claim], json_output: bool) -> None:
         rows.append((claim.name, *sides, claim.says, claim.claimed_on))
     columns = ("claim", "first", "second", "figure", "claimed ratio", "says", "claimed on")
     print_rows("claims", columns, rows, json_output, keys=1)
-
-
-def _devices(names: Sequence[str], threads: int | None) -> list[DeviceSpec]:
-    from dataclasses import replace
-
-    from nasbench.cli.checks import check_threads, note_hidden
-    from nasbench.device.load import find_device, read_device
-
-    specs = []
-    for name in dict.fromkeys(names):
-        found = find_device(name)
-        note_hidden(found)
-        check_threads([] if threads is None else [threads], [name])
-        spec = read_device(found.path)
-        specs.append(replace(spec, threads=threads or spec.threads))
-    return specs
 
 
 def _check(

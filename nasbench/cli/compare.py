@@ -77,8 +77,10 @@ def compare(
         return
     if fail_if_slower:
         raise DefinitionError("--fail-if-slower is for two stored runs, of which the second is the later one")
+    from nasbench.cli.checks import find_spec
+
     networks = _networks((first, second), shape)
-    spec = _device(device or "cpu", runtime, threads)
+    spec = find_spec(device or "cpu", runtime, threads)
     found = _measure(spec, networks, dtype or spec.dtype, batch or 1, share, max_processes, seed or 0)
     if json_output:
         _print_json(found)
@@ -100,19 +102,6 @@ def _is_run(text: str) -> bool:
     if not any((folder / name).is_file() for name in ("run.db", "measurements.parquet")):
         raise DefinitionError(f"{text} is a folder and holds no run: neither run.db nor measurements.parquet is in it")
     return True
-
-
-def _device(name: str, runtime: str | None, threads: int | None) -> DeviceSpec:
-    from dataclasses import replace
-
-    from nasbench.cli.checks import check_threads, note_hidden
-    from nasbench.device.load import find_device, read_device
-
-    found = find_device(name)
-    note_hidden(found)
-    check_threads([] if threads is None else [threads], [name])
-    spec = read_device(found.path)
-    return replace(spec, runtime=runtime or spec.runtime, threads=threads or spec.threads)
 
 
 def _networks(texts: Sequence[str], shape: str | None) -> list[tuple[str, Architecture]]:

@@ -42,11 +42,12 @@ def _spaces() -> _Listing:
 
 
 def _architectures(family: str | None = None) -> _Listing:
+    from nasbench.cli.checks import split_names
     from nasbench.space.load import find_space, list_spaces, load_space
     from nasbench.units import format_count
 
     rows = []
-    paths = list_spaces().values() if family is None else [find_space(name).path for name in family.split(",")]
+    paths = list_spaces().values() if family is None else [find_space(name).path for name in split_names(family)]
     for space in _readable(paths, load_space):
         for named in space.architectures:
             figures = (named.published.get(key) for key in ("params", "macs", "top1", "source"))

@@ -112,7 +112,8 @@ def search(
 ) -> None:
     """Search a space for the networks with the best accuracy at each latency."""
     from nasbench.cli.checks import check_threads
-    from nasbench.search.settings import Settings, read_limits, read_objectives, refuse_unused
+    from nasbench.objectives import read_limits
+    from nasbench.search.settings import Settings, read_objectives, refuse_unused
     from nasbench.units import parse_seconds
 
     given: dict[str, Any] = {
@@ -122,7 +123,7 @@ def search(
         "data": data,
         "epochs": epochs,
         "objectives": read_objectives(tuple(objective)) if objective else None,
-        "limits": read_limits(tuple(limit)) if limit else None,
+        "limits": read_limits(limit) if limit else None,
         "workers": workers,
         "cluster": cluster,
         "worker_gpus": worker_gpus,

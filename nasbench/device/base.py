@@ -101,7 +101,11 @@ class Device(ABC):
         """Leave nothing behind: no process, no lock, no memory."""
 
     def __enter__(self) -> Device:
-        self.open()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

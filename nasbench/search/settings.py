@@ -21,7 +21,7 @@ from nasbench.errors import DefinitionError
 from nasbench.isolation import MakeWorker, Worker
 from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.published import find_published
-from nasbench.objectives import MEASURED, OBJECTIVES, find_objective, split_objective
+from nasbench.objectives import MEASURED, find_objective, split_objective
 from nasbench.records import CONFIRM, PROTOCOL, DeviceSpec, TimingPlan
 from nasbench.registry import unknown_name
 from nasbench.runtime.base import check_runtime
@@ -220,31 +220,6 @@ def read_objectives(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise DefinitionError(f"an objective is given twice: {', '.join(names)}")
     return names
-
-
-def read_limits(texts: tuple[str, ...]) -> dict[str, float]:
-    """Read limits such as `latency=5ms` and `params=5M`.
-
-    Raises:
-        UnknownNameError: what is limited is unknown.
-        DefinitionError: a limit is no number with a fitting unit, or accuracy is given one.
-    """
-    limits: dict[str, float] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise DefinitionError(f"--max {text!r} has no value; write for example latency=5ms or params=5M")
-        if split_objective(name)[0] not in OBJECTIVES:
-            raise unknown_name("figure to limit", name, (o.name for o in OBJECTIVES.values() if not o.maximize))
-        objective = find_objective(name)
-        if objective.maximize:
-            raise DefinitionError(f"--max {name} is not a limit: more {name} is better")
-        if name in limits:
-            raise DefinitionError(f"--max {name} is given twice")
-        limits[name] = objective.parse(value)
-        if limits[name] <= 0:
-            raise DefinitionError(f"--max {text!r} leaves nothing; a limit is above 0")
-    return limits
 
 
 def refuse_unused(settings: Settings, given: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ def checked(truth, at_most, **effects):
         {SMALL.architecture.digest: truth * 0.01, LARGE.architecture.digest: 0.01},
         **{"instance": 0.007, "noise": 0.01, **effects},
     )
-    return check(claim(at_most), device, against=partial(compare, pause=lambda _: None, clock=device.clock))
+    return check(claim(at_most), device, comparing=partial(compare, pause=lambda _: None, clock=device.clock))
 
 
 @pytest.mark.parametrize(

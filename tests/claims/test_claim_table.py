@@ -1,7 +1,9 @@
 """What is kept of claims: a parquet file with types and units, and a page."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,16 +15,27 @@ from nasbench.records import DeviceSpec
 from tests.measure.turning_device import network
 
 CLAIM = Claim(
-    "one", ("resnet",), "A paper", "it is faster", "a phone", "accuracy",
+    "one",
+    ("resnet",),
+    "A paper",
+    "it is faster",
+    "a phone",
+    "accuracy",
     Pair(Side("small", network(8)), Side("large", network(16)), 0.5),
-)  # fmt: skip
+)
 CPU, ONNX = DeviceSpec("cpu", "cpu", "eager", 1, 1 << 30), DeviceSpec("cpu-onnx", "cpu", "onnx", 2, 1 << 30)
 HOLDS = Finding(CLAIM, CPU, "holds", 0.4, 0.39, 0.41, "better", "decided", started_at="2026-01-02T03:04:05+00:00")
 FAILS = replace(HOLDS, device=ONNX, verdict="does not hold", ratio=0.8, low=0.7, high=0.9)
 ELSEWHERE = replace(
-    HOLDS, claim=replace(CLAIM, name="two", pair=None, not_here="it takes a rocket"), verdict="not comparable here",
-    ratio=None, low=None, high=None, direction=None, reason="it takes a rocket",
-)  # fmt: skip
+    HOLDS,
+    claim=replace(CLAIM, name="two", pair=None, not_here="it takes a rocket"),
+    verdict="not comparable here",
+    ratio=None,
+    low=None,
+    high=None,
+    direction=None,
+    reason="it takes a rocket",
+)
 ALL = [HOLDS, FAILS, ELSEWHERE]
 
 
@@ -67,3 +80,14 @@ def test_a_claim_that_does_not_hold_says_whether_there_is_something_to_it(direct
 def test_a_count_has_no_interval_to_show():
     assert describe_ratio(replace(HOLDS, low=0.4, high=0.4)) == "0.4"
     assert describe_ratio(ELSEWHERE) == "-"
+
+
+def test_the_readme_of_results_shows_the_columns():
+    text = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        re.split(r"\s*\|\s*", line.strip("| "))
+        for line in text.partition("## claims.parquet")[2].splitlines()
+        if line.startswith("| `")
+    ]
+
+    assert rows == [[f"`{column.name}`", column.type, column.unit, column.about] for column in COLUMNS]

@@ -12,7 +12,6 @@ def test_claims_are_checked_stored_and_written_as_a_page(here):
     done = here("claims", *COUNTED, "--run", "results/a", "--page", "page.md", check=0)
 
     table = pq.read_table(here.folder / "results/a/claims.parquet").to_pydict()
-    assert table["claim"] == ["efficientvim_shvit", *COUNTED[:2]] or sorted(table["claim"]) == sorted(COUNTED)
     verdicts = dict(zip(table["claim"], table["verdict"], strict=True))
     assert verdicts == {COUNTED[0]: "holds", COUNTED[1]: "holds", COUNTED[2]: "not comparable here"}
     assert "cpu: 2 holds, 1 not comparable here" in done.stdout

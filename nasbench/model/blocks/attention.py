@@ -5,7 +5,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasbench.errors import BuildError
+from nasbench.errors import BuildError, ShapeError
+
+
+def tile(height: int, width: int, patch: int) -> tuple[int, int]:
+    """Give how many rows and columns of patches an image has.
+
+    Raises:
+        ShapeError: they do not cover it evenly.
+    """
+    if height % patch or width % patch:
+        raise ShapeError(f"patches of {patch}x{patch} do not tile an image of {height}x{width}")
+    return height // patch, width // patch
 
 
 def to_tokens(images: Tensor) -> Tensor:

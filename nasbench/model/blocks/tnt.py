@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError, ShapeError
-from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, to_tokens
+from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, tile, to_tokens
 from nasbench.model.blocks.registry import BLOCKS
 
 _EMBEDDING_STD = 0.02
@@ -46,12 +46,10 @@ class NestedEmbedding(nn.Module):
         shape: tuple[int, int, int],
     ) -> None:
         super().__init__()
-        height, width = shape[1:]
-        if height % patch or width % patch:
-            raise ShapeError(f"patches of {patch}x{patch} do not tile an image of {height}x{width}")
+        self.rows, self.columns = tile(*shape[1:], patch)
         if patch % pixel:
             raise BuildError(f"pixels of {pixel}x{pixel} do not tile a patch of {patch}x{patch}")
-        self.rows, self.columns, self.patch, self.inner = height // patch, width // patch, patch, inner
+        self.patch, self.inner = patch, inner
         side = patch // pixel
         self.class_token = nn.Parameter(torch.zeros(1, 1, out_channels))
         self.positions = nn.Parameter(torch.zeros(1, 1 + self.rows * self.columns, out_channels))

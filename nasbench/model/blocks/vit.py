@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench.errors import ShapeError
-from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, to_tokens
+from nasbench.model.blocks.attention import SelfAttention, TransformerLayer, count_heads, tile, to_tokens
 from nasbench.model.blocks.registry import BLOCKS
 
 _EMBEDDING_STD = 0.02
@@ -35,11 +35,9 @@ class PatchEmbedding(nn.Module):
         shape: tuple[int, int, int],
     ) -> None:
         super().__init__()
-        height, width = shape[1:]
-        if height % patch or width % patch:
-            raise ShapeError(f"patches of {patch}x{patch} do not tile an image of {height}x{width}")
+        rows, columns = tile(*shape[1:], patch)
         self.class_token = nn.Parameter(torch.zeros(1, 1, out_channels)) if class_token else None
-        positions = (height // patch) * (width // patch) + class_token
+        positions = rows * columns + class_token
         self.positions = nn.Parameter(torch.zeros(1, positions, out_channels))
         self.project = nn.Conv2d(in_channels, out_channels, patch, patch)
 
