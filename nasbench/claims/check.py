@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from nasbench.claims.claim import Claim, Pair, Side
 from nasbench.device.base import Device
-from nasbench.errors import CandidateError
+from nasbench.errors import CandidateError, DefinitionError
 from nasbench.measure.compare import Comparison, Progress, compare
 from nasbench.model.cost import count
 from nasbench.records import CONFIRM, DeviceSpec
+from nasbench.runtime.base import check_runtime
 
 HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE = "holds", "does not hold", "undecided", "not comparable here", "failed"
 VERDICTS = (HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE)
@@ -22,9 +23,10 @@ VERDICTS = (HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE)
 class Finding:
     """What became of a claim on a device.
 
-    `ratio` is what the first takes over what the second takes, `low` and `high` its 95 % interval where it was
-    measured. `direction` says whether the first is better at all: better, worse, or unclear. `reason` says why there is
-    no verdict, or how the comparison ended.
+    `device` is what was measured on, with the claim's runtime where it has one; `asked` is that device as it was asked
+    for, None for the same. `ratio` is what the first takes over what the second takes, `low` and `high` its
+    95 % interval where it was measured. `direction` says whether the first is better at all: better, worse, or unclear.
+    `reason` says why there is no verdict, or how the comparison ended.
     """
 
     claim: Claim
@@ -38,12 +40,36 @@ class Finding:
     comparison: Comparison | None = None
     started_at: str = ""
     seconds: float = 0.0
+    asked: DeviceSpec | None = None
+
+
+def adapt(spec: DeviceSpec, claim: Claim) -> DeviceSpec:
+    """Give the device with the runtime of a claim; as it is where the claim has none or cannot be checked on it."""
+    if claim.pair is None or claim.pair.runtime is None or _why_not(claim, spec):
+        return spec
+    return replace(spec, runtime=claim.pair.runtime)
+
+
+def _why_not(claim: Claim, spec: DeviceSpec) -> str | None:
+    """Say why a claim cannot be checked on a device; None where it can."""
+    if claim.pair is None:
+        return claim.not_here or ""
+    if claim.pair.runtime is None or claim.pair.runtime == spec.runtime:
+        return None
+    if spec.backend == "ray":
+        return f"it asks for the runtime {claim.pair.runtime!r}, and a device somewhere else keeps its own"
+    try:
+        check_runtime(spec.hardware, claim.pair.runtime, spec.dtype)
+    except DefinitionError as error:
+        return str(error)
+    return None
 
 
 def check(
     claim: Claim,
     device: Device,
     *,
+    asked: DeviceSpec | None = None,
     seed: int = 0,
     watch: Callable[[Progress], object] = lambda progress: None,
     comparing: Callable[..., Comparison] = compare,
@@ -55,7 +81,8 @@ def check(
 
     Args:
         claim: what is checked.
-        device: open.
+        device: open, as `adapt` gives it for the claim.
+        asked: the device as it was asked for, which `adapt` was given.
         seed: of weights and orders.
         watch: called before every process of a comparison.
         comparing: compares two networks; tests bring their own.
@@ -64,8 +91,10 @@ def check(
         DeviceError: the device is gone.
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
-    if claim.pair is None:
-        return Finding(claim, device.spec, NOT_HERE, reason=claim.not_here or "", started_at=started_at)
+    reason = _why_not(claim, device.spec)
+    if claim.pair is None or reason is not None:
+        return Finding(claim, device.spec, NOT_HERE, reason=reason or "", started_at=started_at, asked=asked)
+    assert claim.pair.runtime in (None, device.spec.runtime), "the device was made by adapt"
     try:
         if claim.pair.figure == "latency":
             finding = _measure(claim, claim.pair, device, seed, watch, comparing)
@@ -73,7 +102,7 @@ def check(
             finding = _count(claim, claim.pair, device)
     except CandidateError as error:
         finding = Finding(claim, device.spec, BROKE, reason=str(error))
-    return replace(finding, started_at=started_at, seconds=time.monotonic() - began)
+    return replace(finding, started_at=started_at, seconds=time.monotonic() - began, asked=asked)
 
 
 def _measure(
@@ -89,7 +118,7 @@ def _measure(
         device,
         pair.first.architecture,
         pair.second.architecture,
-        replace(CONFIRM, dtype=device.spec.dtype, seed=seed),
+        replace(CONFIRM, batch=pair.batch, dtype=device.spec.dtype, seed=seed),
         names=(pair.first.name, pair.second.name),
         against=pair.bound,
         seed=seed,

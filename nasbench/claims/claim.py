@@ -9,9 +9,10 @@ from pathlib import Path
 from nasbench.definitions import Node, read_definition
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
+from nasbench.runtime.base import RUNTIMES
 from nasbench.space.architecture import Architecture, Scalar, describe_options
 from nasbench.space.kinds import find_kind, make_block
-from nasbench.space.load import find_architecture
+from nasbench.space.load import find_architecture, read_network
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 """The claims that come with nasbench."""
@@ -20,7 +21,8 @@ TOLERANCES = {"latency": 0.05, "params": 0.01, "macs": 0.01}
 """What a claim may be about, and how far beyond it a claim still holds: papers round, and so do their clocks."""
 
 _REQUIRED = ("families", "source", "says", "claimed_on", "equal")
-_OPTIONAL = ("figure", "first", "second", "at_most", "tolerance", "note", "not_here")
+_CHECKED = ("first", "second", "at_most", "figure", "tolerance", "runtime", "batch")
+_OPTIONAL = (*_CHECKED, "note", "not_here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,29 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is checked: the first takes at most `at_most` of what the second takes, of a figure, within `tolerance`."""
+    """What is checked: the first takes at most `at_most` of what the second takes, of a figure, within `tolerance`.
+
+    `runtime` stands in place of the device's; None is that of the device. `batch` is the images in one inference.
+    """
 
     first: Side
     second: Side
     at_most: float
     figure: str = "latency"
     tolerance: float = TOLERANCES["latency"]
+    runtime: str | None = None
+    batch: int = 1
 
     @property
     def bound(self) -> float:
         """The largest ratio with which the claim holds."""
         return self.at_most * (1 + self.tolerance)
+
+    @property
+    def words(self) -> str:
+        """Say the figure with what it is taken with, such as `latency, training, batch 4`."""
+        batch = f"batch {self.batch}" if self.batch > 1 else None
+        return ", ".join(filter(None, (self.figure, self.runtime, batch)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def choose_claims(claims: Sequence[Claim], families: Sequence[str], names: Seque
 def _read_claim(name: str, node: Node) -> Claim:
     entries = node.mapping(_REQUIRED, _OPTIONAL)
     not_here = entries["not_here"].text() if "not_here" in entries else None
-    checked = [key for key in ("first", "second", "at_most", "figure", "tolerance") if key in entries]
+    checked = [key for key in _CHECKED if key in entries]
     if not_here is not None and checked:
         raise entries[checked[0]].error(f"is given for a claim that is not checked ({name} has not_here)")
     return Claim(
@@ -127,7 +140,12 @@ def _read_pair(node: Node, entries: Mapping[str, Node]) -> Pair:
         at_most=entries["at_most"].number(0.001, 1000.0),
         figure=figure,
         tolerance=entries["tolerance"].number(0.0, 1.0) if "tolerance" in entries else TOLERANCES[figure],
+        runtime=entries["runtime"].word(RUNTIMES) if "runtime" in entries else None,
+        batch=entries["batch"].integer(1, 1024) if "batch" in entries else 1,
     )
+    for key in ("runtime", "batch"):
+        if key in entries and figure != "latency":
+            raise entries[key].error(f"is given for a claim of {figure}, which are counted; only a latency has it")
     for key, side in (("first", pair.first), ("second", pair.second)):
         if side.stated is not None and pair.figure == "latency":
             raise entries[key].error("states a count, and a latency is claimed; measured networks have to be built")
@@ -135,12 +153,15 @@ def _read_pair(node: Node, entries: Mapping[str, Node]) -> Pair:
 
 
 def _read_side(node: Node) -> Side:
-    """Read a published name, `{of: NAME, where: {...}, options: {...}}` or `{called: NAME, stated: N}`."""
+    """Read a published name, one with other options, a count that the source states, or a network row by row."""
     if isinstance(node.value, str):
         return _published(node)[0]
     if "stated" in node.entries():
         entries = node.mapping(("called", "stated"))
         return Side(entries["called"].text(), None, entries["stated"].number(1.0))
+    if "table" in node.entries():
+        entries = node.mapping(("called", "input", "classes", "table"))
+        return Side(entries["called"].text(), read_network(node))
     entries = node.mapping(("of", "options"), ("where",))
     base, architecture = _published(entries["of"])
     options = {key: _scalar(one) for key, one in entries["options"].entries().items()}

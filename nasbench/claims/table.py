@@ -127,8 +127,9 @@ def describe_ratio(finding: Finding) -> str:
 
 
 def _by_device(findings: Sequence[Finding]) -> Iterator[tuple[DeviceSpec, list[Finding]]]:
-    for device in dict.fromkeys(finding.device for finding in findings):
-        yield device, [finding for finding in findings if finding.device == device]
+    """Give the findings of each device that was asked for, whatever runtimes claims have brought."""
+    for device in dict.fromkeys(finding.asked or finding.device for finding in findings):
+        yield device, [finding for finding in findings if (finding.asked or finding.device) == device]
 
 
 def _count_verdicts(findings: Sequence[Finding]) -> str:
@@ -142,9 +143,9 @@ def as_page(findings: Sequence[Finding]) -> str:
         "# Do the papers' claims of speed hold here?",
         "",
         "Written by `nasbench claims --page`. A ratio is what the first takes over what the second takes; of latencies "
-        "it is measured in turns, over n processes, with a 95 % interval. Every network has its own resolution, and "
-        "the batch is 1. What was claimed for another device and does not hold here is a finding, and no error of the "
-        "paper.",
+        "it is measured in turns, over n processes, with a 95 % interval. Every network has its own resolution; the "
+        "batch is 1 and the runtime the device's, unless beside the figure another is named. What was claimed for "
+        "another device and does not hold here is a finding, and no error of the paper.",
         "",
     ]
     for device, some in _by_device(findings):
@@ -190,7 +191,7 @@ def _table(findings: Sequence[Finding]) -> list[str]:
             finding.claim.name,
             _show(pair.first),
             _show(pair.second),
-            pair.figure,
+            pair.words,
             f"{pair.at_most:.3g}",
             describe_ratio(finding),
             str(finding.comparison.processes) if finding.comparison else "-",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,7 @@ def _list(chosen: Sequence[Claim], json_output: bool) -> None:
     rows = []
     for claim in chosen:
         pair = claim.pair
-        sides = (pair.first.name, pair.second.name, pair.figure, f"{pair.at_most:.3g}") if pair else ("-",) * 4
+        sides = (pair.first.name, pair.second.name, pair.words, f"{pair.at_most:.3g}") if pair else ("-",) * 4
         rows.append((claim.name, *sides, claim.says, claim.claimed_on))
     columns = ("claim", "first", "second", "figure", "claimed ratio", "says", "claimed on")
     print_rows("claims", columns, rows, json_output, keys=1)
@@ -92,15 +93,15 @@ def _check(
 
     with ending_orderly(last_words), StatusLine() as line:
         try:
-            for spec in specs:
-                with open_device(spec) as device:
-                    for number, claim in enumerate(chosen, 1):
+            for spec, own, some in _by_runtime(chosen, specs):
+                with open_device(own) as device:
+                    for number, claim in some:
                         prefix = f"{spec.name}, claim {number} of {len(chosen)}   {claim.name}"
 
                         def watch(progress: Progress, prefix: str = prefix) -> None:
                             line.update(f"{prefix}   process {progress.processes + progress.discarded + 1}")
 
-                        findings.append(check(claim, device, seed=asked["seed"], watch=watch))
+                        findings.append(check(claim, device, asked=spec, seed=asked["seed"], watch=watch))
                         write_findings(folder, findings, asked)
                         if page is not None:
                             page.write_text(as_page(findings), encoding="utf-8")
@@ -108,6 +109,17 @@ def _check(
             line.say(_describe_rest(chosen, specs, findings, folder))
             raise
     return findings, folder
+
+
+def _by_runtime(
+    chosen: Sequence[Claim], specs: Sequence[DeviceSpec]
+) -> Iterator[tuple[DeviceSpec, DeviceSpec, list[tuple[int, Claim]]]]:
+    """Give each device as it was asked for and as some claims need it, with those claims, numbered, in their order."""
+    from nasbench.claims.check import adapt
+
+    for spec in specs:
+        for own, some in groupby(enumerate(chosen, 1), key=lambda numbered: adapt(spec, numbered[1])):
+            yield spec, own, list(some)
 
 
 def _describe_rest(
@@ -134,7 +146,7 @@ def _print(findings: Sequence[Finding], folder: Path, page: Path | None, json_ou
         (
             finding.claim.name,
             finding.device.name,
-            finding.claim.pair.figure if finding.claim.pair else "-",
+            finding.claim.pair.words if finding.claim.pair else "-",
             f"{finding.claim.pair.at_most:.3g}" if finding.claim.pair else "-",
             describe_ratio(finding),
             describe_verdict(finding),

@@ -15,7 +15,7 @@ from nasbench.definitions import Found, Node, find_definition, list_definitions,
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
 from nasbench.space import regnet
-from nasbench.space.architecture import Scalar
+from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.choice import Choice, Steps
 from nasbench.space.kinds import KINDS
 from nasbench.space.kinds.rules import COUNT, COUNT_OR_NONE, FACTOR, SHARE, Kind, Rule
@@ -133,6 +133,23 @@ def read_space(root: Node) -> SearchSpace:
     return SearchSpace(name, about, source, root.path, skeleton, named, digest)
 
 
+def read_network(node: Node) -> Architecture:
+    """Build a network that belongs to no space: `input`, `classes`, and `table`, its rows, with the head as the last.
+
+    Raises:
+        DefinitionError: a row is wrong, or leaves a choice; other keys are for the caller to look at.
+    """
+    entries = node.entries()
+    *rows, head = entries["table"].items()
+    places = {**{f"stage{index}": row for index, row in enumerate(rows)}, "head": head}
+    channels, size = _read_input(entries["input"])
+    table = _read_rows(_SlotReader({}), places, 1)
+    skeleton = Stack("", channels, size, entries["classes"].integer(2, 1_000_000), 1, table)
+    _check_chosen(node, skeleton)
+    _check_decodes(node, skeleton)
+    return decode_choices(skeleton, {})
+
+
 def _check_decodes(root: Node, skeleton: Skeleton) -> None:
     """Decode with the first and with the last values, so that an impossible row is found when the file is read."""
     for index in (0, -1):
@@ -174,20 +191,25 @@ def _read_stack(name: str, root: Node, entries: Mapping[str, Node]) -> Stack:
     channels, size = _read_input(entries["input"])
     reader = _SlotReader(shared)
     width = _read_alone(entries["width"], "width", FACTOR) if "width" in entries else 1
-    rows = [_read_row(reader, entries["stem"], "stem")]
-    rows += [_read_row(reader, node, f"stage{index}") for index, node in enumerate(entries["stages"].items())]
-    rows.append(_read_row(reader, entries["head"], "head"))
-    for row, node in zip(rows, [entries["stem"], *entries["stages"].items(), entries["head"]], strict=True):
+    stages = {f"stage{index}": node for index, node in enumerate(entries["stages"].items())}
+    rows = _read_rows(reader, {"stem": entries["stem"], **stages, "head": entries["head"]}, width)
+    for key, node in shared.items():
+        if key not in reader.used:
+            raise node.error(f"is used nowhere; write ${key} in a row")
+    return Stack(name, channels, size, entries["classes"].integer(2, 1_000_000), width, rows)
+
+
+def _read_rows(reader: _SlotReader, places: Mapping[str, Node], width: Scalar | Choice) -> tuple[Row, ...]:
+    """Read the rows at their places, such as `stage0`; the one at `head` ends in the classes, and no other does."""
+    rows = tuple(_read_row(reader, node, path) for path, node in places.items())
+    for row, node in zip(rows, places.values(), strict=True):
         heads = [kind for kind in _row_kinds(row) if kind.out == "classes"]
         if row.path == "head" and len(heads) < len(_row_kinds(row)):
             raise node.error("must end in the classes; use " + ", ".join(k for k in KINDS if KINDS[k].out == "classes"))
         if row.path != "head" and heads:
             raise node.error(f"uses {heads[0].name}, which belongs at the head")
         _check_channels(node, row, width)
-    for key, node in shared.items():
-        if key not in reader.used:
-            raise node.error(f"is used nowhere; write ${key} in a row")
-    return Stack(name, channels, size, entries["classes"].integer(2, 1_000_000), width, tuple(rows))
+    return rows
 
 
 def _read_row(reader: _SlotReader, node: Node, path: str) -> Row:
@@ -416,10 +438,15 @@ def _read_table(space: str, root: Node, node: Node) -> Skeleton:
     entries = {key: value for key, value in root.entries().items() if key not in left}
     entries.update(given)
     skeleton = read(space, root, entries)
+    _check_chosen(node, skeleton)
+    return skeleton
+
+
+def _check_chosen(node: Node, skeleton: Skeleton) -> None:
+    """Refuse rows that leave a choice."""
     if skeleton.choices:
         names = ", ".join(choice.name for choice in skeleton.choices)
         raise node.error(f"leaves the choices {names}; an architecture leaves none")
-    return skeleton
 
 
 def _read_latencies(node: Node | None) -> Iterator[PublishedLatency]:

@@ -1,12 +1,15 @@
 """Claims as data: those that come with nasbench, what a file may say, and how its mistakes are told."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from nasbench.claims.claim import choose_claims, load_claims, vary
 from nasbench.errors import DefinitionError, UnknownNameError
 from nasbench.model.cost import count
+from nasbench.space.architecture import Architecture
+from nasbench.space.kinds import make_block
 from nasbench.space.load import find_architecture, list_spaces
 
 OURS = load_claims()
@@ -45,7 +48,7 @@ def test_both_sides_of_a_claim_are_different_networks_and_the_families_are_their
     built = [side.architecture for side in (claim.pair.first, claim.pair.second) if side.architecture]
 
     assert len(set(built)) == len(built)
-    assert {architecture.space for architecture in built} <= set(claim.families)
+    assert {architecture.space for architecture in built if architecture.space} <= set(claim.families)
 
 
 def test_a_claim_is_read(tmp_path):
@@ -81,11 +84,93 @@ def test_a_variation_that_changes_nothing_is_refused():
         ("second: resnet_34", "second: {called: X, stated: 5}", "states a count, and a latency is claimed"),
         ("second: resnet_34", "second: {of: resnet_34, options: {kernal: 3}}", "changes nothing: no row has kernal"),
         ("equal", "equals", "unknown key 'equals'. Did you mean 'equal'"),
+        (
+            "at_most: 0.5",
+            "at_most: 0.5\n    runtime: onxx",
+            r"claims.yaml:13: claims.one.runtime is the text 'onxx'. Did you mean 'onnx'\? Allowed: eager, ",
+        ),
+        ("at_most: 0.5", "at_most: 0.5\n    batch: 1025", r"claims.one.batch is 1025; a whole number from 1 to 1024"),
+        ("at_most: 0.5", "at_most: 0.5\n    figure: macs\n    batch: 4", "batch is given for a claim of macs"),
+        (
+            "at_most: 0.5",
+            "at_most: 0.5\n    figure: params\n    runtime: onnx",
+            "runtime is given for a claim of params",
+        ),
+        ("first: resnet_18\n    second: resnet_34\n    at_most: 0.5", "not_here: no\n    batch: 4", "not checked"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path, old, new, words):
     with pytest.raises(DefinitionError, match=words):
         read(tmp_path, TEXT.replace(old, new))
+
+
+INLINE = """second:
+      called: a few convolutions
+      input: {channels: 3, size: 16}
+      classes: 10
+      table:
+        - {block: conv, repeat: 2, out: 8, kernel: 3, stride: 2}
+        - {block: pool_linear}
+"""
+
+
+def test_a_side_may_be_a_network_row_by_row(tmp_path):
+    (claim,) = read(tmp_path, TEXT.replace("second: resnet_34\n", INLINE))
+
+    second = claim.pair.second
+    assert (second.name, second.stated, second.architecture.space) == ("a few convolutions", None, "")
+    assert second.architecture == Architecture(
+        (3, 16, 16),
+        10,
+        (
+            make_block("conv", 3, 8, 2, {}, "here"),
+            make_block("conv", 8, 8, 1, {}, "here"),
+            make_block("pool_linear", 8, 10, 1, {}, "here"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("block: conv", "block: conf", r"claims.yaml:16: claims.one.second.table\[0\].block is the text 'conf'"),
+        ("kernel: 3", "kernal: 3", r"claims.yaml:16: .*unknown key 'kernal'. Did you mean 'kernel'"),
+        (
+            "kernel: 3",
+            "kernel: [3, 5]",
+            "claims.one.second leaves the choices stage0.kernel; an architecture leaves none",
+        ),
+        ("size: 16", "size: [16, 32]", "leaves the choices input.size"),
+        ("block: pool_linear", "block: conv, out: 8", r"table\[1\] must end in the classes"),
+        ("classes: 10", "claases: 10", "unknown key 'claases'. Did you mean 'classes'"),
+        ("{block: pool_linear}", "{block: pool_linear}\n        - {block: pool_linear}", "which belongs at the head"),
+        ("      classes: 10\n", "", "claims.one.second lacks the key 'classes'"),
+    ],
+)
+def test_a_mistake_in_a_network_is_told_with_its_line(tmp_path, old, new, words):
+    text = TEXT.replace("second: resnet_34\n", INLINE.replace(old, new))
+
+    with pytest.raises(DefinitionError, match=words):
+        read(tmp_path, text)
+
+
+def test_a_claim_may_bring_a_runtime_and_a_batch(tmp_path):
+    (plain,) = read(tmp_path, TEXT)
+    (other,) = read(tmp_path, TEXT + "    runtime: onnx\n    batch: 4\n")
+
+    assert (plain.pair.runtime, plain.pair.batch, plain.pair.words) == (None, 1, "latency")
+    assert (other.pair.runtime, other.pair.batch, other.pair.words) == ("onnx", 4, "latency, onnx, batch 4")
+
+
+def test_the_blocks_of_mobile_mqa_differ_in_their_keys_and_values_alone():
+    (claim,) = [claim for claim in OURS if claim.name == "mobilenet_v4_mqa"]
+    shared, own = (
+        [row for row in side.architecture.blocks if row.kind == "mobile_mqa"]
+        for side in (claim.pair.first, claim.pair.second)
+    )
+
+    assert len(shared) == 3
+    assert own == [replace(row, options=(*row.options, ("keys", "own"))) for row in shared]
 
 
 def test_claims_are_chosen_by_family_and_by_name():

@@ -1,14 +1,16 @@
 """What becomes of a claim: on a simulated machine whose truth is known, and by counting."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from nasbench.claims.check import check
+from nasbench.claims.check import adapt, check
 from nasbench.claims.claim import TOLERANCES, Claim, Pair, Side
 from nasbench.errors import BuildError
 from nasbench.measure.compare import compare
 from nasbench.model.cost import count
+from nasbench.records import DeviceSpec
 from tests.measure.turning_device import TurningDevice, network
 
 SMALL, LARGE = Side("small", network(8)), Side("large", network(16))
@@ -82,6 +84,56 @@ def test_a_count_is_compared_with_what_a_paper_states_of_a_network_that_is_not_h
     found = check(claim(0.5, "macs", Side("theirs", None, 4.0 * macs)), TurningDevice({}))
 
     assert (found.ratio, found.verdict) == (0.25, "holds")
+
+
+def with_runtime(runtime, batch=1):
+    plain = claim(0.5)
+    return replace(plain, pair=replace(plain.pair, runtime=runtime, batch=batch))
+
+
+CPU = DeviceSpec("cpu", "cpu", "eager", 2, 1 << 30)
+
+
+def test_a_device_is_given_the_runtime_of_a_claim_and_else_stays_as_it_is():
+    assert adapt(CPU, with_runtime("onnx")) == replace(CPU, runtime="onnx")
+    assert adapt(CPU, claim(0.5)) is CPU
+    assert adapt(CPU, replace(claim(0.5), pair=None, not_here="no")) is CPU
+
+
+@pytest.mark.parametrize(
+    ("spec", "runtime", "reason"),
+    [
+        (replace(CPU, backend="cuda"), "onnx", "the runtime 'onnx' does not run on the backend 'cuda'"),
+        (replace(CPU, runtime="onnx", dtype="int8"), "eager", "the runtime 'eager' does not compute in 'int8'"),
+        (replace(CPU, backend="ray", resource="far"), "onnx", "a device somewhere else keeps its own"),
+    ],
+)
+def test_a_claim_whose_runtime_a_device_has_not_is_not_comparable_there(spec, runtime, reason):
+    device = TurningDevice({})
+    device.spec = spec
+
+    found = check(with_runtime(runtime), device, asked=spec)
+
+    assert adapt(spec, with_runtime(runtime)) is spec
+    assert (found.verdict, found.device, found.asked) == ("not comparable here", spec, spec)
+    assert reason in found.reason
+
+
+def test_a_claim_is_measured_at_its_batch_with_its_runtime_and_tells_what_was_asked():
+    device = TurningDevice({SMALL.architecture.digest: 0.004, LARGE.architecture.digest: 0.01})
+    asked = device.spec
+    device.spec = adapt(asked, with_runtime("onnx", batch=4))
+
+    found = check(
+        with_runtime("onnx", batch=4),
+        device,
+        asked=asked,
+        comparing=partial(compare, pause=lambda _: None, clock=device.clock),
+    )
+
+    assert (found.verdict, found.device.runtime, found.asked.runtime) == ("holds", "onnx", "eager")
+    assert found.comparison.plan.batch == 4
+    assert found.comparison.device_digest == found.device.digest != asked.digest
 
 
 def test_a_claim_that_cannot_be_checked_says_why():

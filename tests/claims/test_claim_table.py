@@ -65,6 +65,28 @@ def test_a_page_holds_a_table_for_each_device_and_why_others_are_not_compared():
     assert page.endswith("- `two`: it is faster. Claimed on: a phone. Equal: accuracy. A paper.\n")
 
 
+WITH_RUNTIME = replace(
+    HOLDS,
+    claim=replace(CLAIM, name="three", pair=replace(CLAIM.pair, runtime="onnx", batch=4)),
+    device=replace(CPU, runtime="onnx"),
+    asked=CPU,
+)
+
+
+def test_findings_of_a_device_stay_together_whatever_runtimes_claims_have_brought(tmp_path):
+    findings = [replace(HOLDS, asked=CPU), WITH_RUNTIME, ELSEWHERE]
+    write_findings(tmp_path, findings, {"seed": 0})
+    page = as_page(findings)
+
+    table = pq.read_table(tmp_path / FILE)
+    assert table["runtime"].to_pylist() == ["eager", "onnx", "eager"]
+    assert table["device_digest"].to_pylist() == [CPU.digest, WITH_RUNTIME.device.digest, CPU.digest]
+    assert table["figure"].to_pylist() == ["latency", "latency", None]
+    assert summarize(findings) == "cpu: 2 holds, 1 not comparable here"
+    assert page.count("## On ") == 1 and "Runtime eager, 1 thread, fp32; 2026-01-02." in page
+    assert "| three | small, 16 px | large, 16 px | latency, onnx, batch 4 | 0.5 |" in page
+
+
 def test_verdicts_are_counted_by_device():
     assert summarize(ALL) == "cpu: 1 holds, 1 not comparable here\ncpu-onnx: 1 does not hold"
 

@@ -5,7 +5,11 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-COUNTED = ("ge_resnet_50_params", "mobilenet_v1_full_convolutions", "efficientvim_shvit")
+from nasbench.claims.check import check
+from nasbench.errors import BuildError
+from tests.measure.turning_device import TurningDevice
+
+COUNTED = ("ge_resnet_50_params", "mobilenet_v1_full_convolutions", "convfirst_convnext")
 
 
 def test_claims_are_checked_stored_and_written_as_a_page(here):
@@ -16,7 +20,7 @@ def test_claims_are_checked_stored_and_written_as_a_page(here):
     assert verdicts == {COUNTED[0]: "holds", COUNTED[1]: "holds", COUNTED[2]: "not comparable here"}
     assert "cpu: 2 holds, 1 not comparable here" in done.stdout
     assert "wrote results/a/claims.parquet and page.md" in done.stdout
-    assert "SHViT is not built" in (here.folder / "page.md").read_text()
+    assert "no runtime here fuses the layers" in (here.folder / "page.md").read_text()
 
 
 def test_findings_are_printed_as_json(here):
@@ -31,6 +35,70 @@ def test_a_list_measures_nothing(here):
 
     assert "hardnet_68_resnet_50" in done.stdout and "0.7" in done.stdout
     assert not (here.folder / "results").exists()
+
+
+MINE = """
+schema: 1
+claims:
+"""
+ONE = """
+  {name}:
+    families: [resnet]
+    source: A paper
+    says: it is smaller
+    claimed_on: a phone
+    equal: accuracy
+    first: resnet_18
+    second: resnet_34
+    at_most: 0.9
+    {more}
+"""
+
+
+def test_a_device_is_opened_for_each_runtime_and_its_findings_stay_together(here, monkeypatch):
+    opened, compared = [], []
+
+    class Opened(TurningDevice):
+        def __init__(self, spec):
+            super().__init__({})
+            self.spec = spec
+
+        def open(self):
+            opened.append(self.spec.runtime)
+
+        def close(self):
+            opened.append("closed")
+
+    def fail(device, first, second, plan, **options):
+        compared.append((device.spec.runtime, plan.batch))
+        raise BuildError("not today")
+
+    monkeypatch.setattr("nasbench.device.load.open_device", Opened)
+    monkeypatch.setattr(check, "__kwdefaults__", {**check.__kwdefaults__, "comparing": fail})
+    more = {
+        "a": "",
+        "b": "figure: params",
+        "c": "runtime: onnx\n    batch: 4",
+        "d": "runtime: cuda_graph",
+        "e": "batch: 2",
+    }
+    text = MINE + "".join(ONE.format(name=name, more=words) for name, words in more.items())
+    (here.folder / "mine.yaml").write_text(text)
+
+    done = here("claims", "--file", "mine.yaml", "--run", "results/a", "--page", "page.md", check=0)
+
+    table = pq.read_table(here.folder / "results/a/claims.parquet").to_pydict()
+    assert opened == ["eager", "closed", "onnx", "closed", "eager", "closed"]
+    assert compared == [("eager", 1), ("onnx", 4), ("eager", 2)]
+    assert list(zip(table["claim"], table["runtime"], table["verdict"], strict=True)) == [
+        ("a", "eager", "failed"),
+        ("b", "eager", "holds"),
+        ("c", "onnx", "failed"),
+        ("d", "eager", "not comparable here"),
+        ("e", "eager", "failed"),
+    ]
+    assert "cpu: 1 holds, 1 not comparable here, 3 failed" in done.stdout
+    assert (here.folder / "page.md").read_text().count("## On ") == 1
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nasbench.errors import BuildError
-from nasbench.model.blocks.attention import attend, to_images, to_tokens
+from nasbench.model.blocks.attention import attend, to_images
 from nasbench.model.blocks.layers import ShortcutBranch, conv_norm_act, make_convolution
 from nasbench.model.blocks.norms import LayerScale
 from nasbench.model.blocks.registry import BLOCKS
@@ -67,9 +68,11 @@ class MobileMultiQueryAttention(nn.Module):
 
     (N, C_in, H, W) -> (N, C_out, H, W). Adds the input when the shapes agree. A `kv_kernel` of 0 takes keys and values
     from every position; otherwise a depthwise convolution of that kernel and of stride `kv_stride` makes it smaller.
+    With the `keys` `own` every head has keys and values of its own, which is multi-head attention, its rival there.
 
     Source: Qin et al., MobileNetV4, 2024, arXiv:2404.10518; multi-query attention: Shazeer, Fast
-    Transformer Decoding, 2019, arXiv:1911.02150.
+    Transformer Decoding, 2019, arXiv:1911.02150; multi-head attention: Vaswani et al., Attention Is All You Need, 2017,
+    arXiv:1706.03762, section 3.2.2.
     Differs: no stride on the queries, which none of the published networks has.
     """
 
@@ -83,14 +86,16 @@ class MobileMultiQueryAttention(nn.Module):
         head_channels: int,
         kv_kernel: int,
         kv_stride: int,
+        keys: str,
         layer_scale: bool,
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.key_heads = heads if keys == "own" else 1
         self.norm = nn.BatchNorm2d(in_channels)
         self.query = make_convolution(in_channels, heads * head_channels, 1)
-        self.key = _project(in_channels, head_channels, kv_kernel, kv_stride)
-        self.value = _project(in_channels, head_channels, kv_kernel, kv_stride)
+        self.key = _project(in_channels, self.key_heads * head_channels, kv_kernel, kv_stride)
+        self.value = _project(in_channels, self.key_heads * head_channels, kv_kernel, kv_stride)
         self.output = nn.Sequential(make_convolution(heads * head_channels, out_channels, 1))
         if layer_scale:
             self.output.append(LayerScale(out_channels, _SCALE_START))
@@ -99,11 +104,16 @@ class MobileMultiQueryAttention(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Let every position attend to the keys, and add the input when the shapes agree."""
         normed = self.norm(images)
-        queries = self.query(normed).flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
-        keys, values = (to_tokens(project(normed))[:, None] for project in (self.key, self.value))
+        queries = _to_heads(self.query(normed), self.heads)
+        keys, values = (_to_heads(project(normed), self.key_heads) for project in (self.key, self.value))
         mixed = attend(queries, keys, values).transpose(1, 2).flatten(2)
         output: Tensor = self.output(to_images(mixed, *images.shape[2:]))
         return images + output if self.residual else output
+
+
+def _to_heads(images: Tensor, heads: int) -> Tensor:
+    """Turn (N, heads * d, H, W) into (N, heads, H * W, d)."""
+    return torch.unflatten(images.flatten(2), 1, (heads, -1)).transpose(2, 3)
 
 
 def _project(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:

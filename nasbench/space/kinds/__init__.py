@@ -42,6 +42,7 @@ from nasbench.space.kinds import (
     resnet,
     rexnet,
     shufflenet,
+    shvit,
     starnet,
     tnt,
     unireplknet,
@@ -85,6 +86,7 @@ FAMILIES = (
     mobilemamba,
     efficientvmamba,
     efficientvim,
+    shvit,
     gates,
     head,
 )
