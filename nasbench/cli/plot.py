@@ -1,4 +1,4 @@
-"""`nasbench plot`: stored runs as a figure."""
+"""`nasbench plot`: stored runs as a figure, and the networks in it as a table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def plot(
         str | None,
         typer.Option(
             metavar="|".join(KINDS),
-            help="The Pareto front of a search; measured latency against the top-1 that papers state; latency against "
-            "images per second over batches; every raw sample.  [default: front for searches; of benches, throughput "
-            "for several batches, published for three or more networks with a published top-1, else samples]",
+            help="The Pareto front of a search; measured latency against the top-1 that papers state and searches "
+            "found; latency against images per second over batches; every raw sample.  [default: front for searches; "
+            "published for searches and benches; of benches, throughput for several batches, published for three or "
+            "more networks with a published top-1, else samples]",
         ),
     ] = None,
     out: Annotated[
@@ -34,14 +35,23 @@ def plot(
     x: Annotated[str | None, typer.Option(help="Objective across, of a front.  [default: the first cost]")] = None,
     y: Annotated[str | None, typer.Option(help="Objective upwards, of a front.  [default: accuracy]")] = None,
     width: Annotated[str, typer.Option(metavar="single|double", help="Columns of a page it fills.")] = "double",
+    table: Annotated[
+        Path | None,
+        typer.Option(help="The networks of --kind published as a table too; its suffix says csv, md or tex."),
+    ] = None,
 ) -> None:
-    """Draw one or more runs: the front of a search, or what a bench measured."""
+    """Draw one or more runs: the front of a search, what a bench measured, or both on one front."""
+    from nasbench.plot.table import check_table
     from nasbench.store.parquet import read_run
 
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind of figure", kind, KINDS)
+    if table is not None:
+        check_table(table)
+    if table is not None and kind not in (None, "published"):
+        raise DefinitionError(f"--table holds what --kind published draws, and --kind is {kind}; leave one of them out")
     read = [read_run(run) for run in runs]
-    chosen = kind or _choose(read)
+    chosen = kind or ("published" if table is not None else _choose(read))
     path = out or Path(f"{chosen}.png")
     if chosen == "front":
         from nasbench.plot.front import draw_front
@@ -57,6 +67,24 @@ def plot(
             raise DefinitionError(f"--x and --y choose the axes of a front; those of {chosen} are fixed")
         _draw_measured(chosen, read, path, width)
     typer.echo(f"wrote {path}")
+    if chosen == "published":
+        _tell_networks(read, table)
+
+
+def _tell_networks(runs: Sequence[Run], table: Path | None) -> None:
+    """Write the table; without one the front of searches and benches goes to stdout."""
+    from nasbench.cli.tables import print_rows
+    from nasbench.plot.networks import describe_undrawn, read_networks
+    from nasbench.plot.table import front_rows, write_table
+
+    networks = read_networks(runs)
+    for words in describe_undrawn(networks):
+        typer.echo(f"warning: {words}", err=True)
+    if table is not None:
+        write_table(networks, table)
+        typer.echo(f"wrote {table}")
+    elif _is_mixed(runs):
+        print_rows("front", *front_rows(networks), keys=1)
 
 
 def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> None:
@@ -65,7 +93,11 @@ def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> No
 
         draw_samples(runs, path, width)
         return
-    from nasbench.plot.published import draw_published
+    if kind == "published":
+        from nasbench.plot.published import draw_published
+
+        draw_published(runs, path, width)
+        return
     from nasbench.plot.throughput import draw_throughput
 
     for run in runs:
@@ -73,13 +105,13 @@ def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> No
             raise DefinitionError(
                 f"{run.folder} is a search; --kind {kind} needs a bench. Draw its front or its samples."
             )
-    (draw_published if kind == "published" else draw_throughput)(runs, path, width)
+    draw_throughput(runs, path, width)
 
 
 def _choose(runs: Sequence[Run]) -> str:
     """Give what says most of these runs."""
     if not all(map(_is_bench, runs)):
-        return "front"
+        return "published" if _is_mixed(runs) else "front"
     from nasbench.plot.published import suits_published
 
     batches = {batch for run in runs for batch in run.measurements["plan_batch"]}
@@ -90,3 +122,7 @@ def _choose(runs: Sequence[Run]) -> str:
 
 def _is_bench(run: Run) -> bool:
     return run.manifest.get("kind") == "bench"
+
+
+def _is_mixed(runs: Sequence[Run]) -> bool:
+    return len(set(map(_is_bench, runs))) > 1

@@ -1,10 +1,9 @@
-"""The figure of published architectures: the latency that was measured here against the top-1 of their papers."""
+"""The figure of published architectures and of what searches found: latency as measured here against top-1."""
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.errors import DefinitionError
-from nasbench.pareto import UNUSABLE_VERDICTS, non_dominated
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
-from nasbench.plot.rows import read_rows
+from nasbench.plot.networks import FOUND, PANEL, PUBLISHED, REASONS, SETTING, check_panel, read_networks
 from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
 from nasbench.store.parquet import Run
 
@@ -33,25 +31,37 @@ MOST_PANELS = 6
 FEWEST_NETWORKS = 3
 """From this many networks on a bench is drawn so when nothing else is said; fewer make no front to speak of."""
 
-_SETTING = ("device", "runtime", "dtype", "batch", "threads", "level", "cache")
-_PANEL = (*_SETTING, "device_digest", "classes")
-"""What is equal in all that a panel shows."""
 _MS = 1e3
 _MOST_NAMES = 8
 """From more members on, and in a single column, a front has numbers, and their names stand in a key below."""
 
+_LINE_INCH = 0.15
 _ROW_INCH = 0.135
 """Height of a row of the key."""
 _FIGURE_SPACE = "\u2007"
+_WIDER = 1.4
+"""A star covers less of its square than the other marks do."""
 
 _OTHER = Look("0.62", "o", "")
+
+# A star is found and everything else is published, in colour and in grey; stars differ by how many points they have.
+_STARS: tuple[tuple[str, Any], ...] = (
+    ("#B2182B", "*"),
+    ("#542788", (4, 1, 0)),
+    ("#8C510A", (6, 1, 0)),
+    ("0.3", (8, 1, 0)),
+)
+_FOUND = tuple(Look(color, marker, "") for color, marker in _STARS)
+
+Looks = Mapping[tuple[str, str], Look]
+"""By the kind of a row and the run that found it, or the family of a published one."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """What one panel draws: rows in order of latency, with `on_front`, and what stands above them."""
+    """What one panel draws: rows in order of latency, with a `name` each, and what stands above them."""
 
     rows: pd.DataFrame
     title: str
@@ -66,14 +76,14 @@ class _Panel:
         """Give where each network of the front stands, by name; one of several runs is named once, at its fastest."""
         front, (x, y) = self.front, self.places
         found: dict[str, tuple[float, float]] = {}
-        for name, *place in zip(self.rows["network"][front], x[front], y[front], strict=True):
+        for name, *place in zip(self.rows["name"][front], x[front], y[front], strict=True):
             found.setdefault(name, (place[0], place[1]))
         return found
 
     @property
     def places(self) -> tuple[Values, Values]:
         """Give where the rows stand: latencies in ms, top-1 in percent."""
-        return _MS * self.rows["latency_s"].to_numpy(float), 100 * self.rows["published_top1"].to_numpy(float)
+        return _MS * self.rows["latency_s"].to_numpy(float), 100 * self.rows["top1"].to_numpy(float)
 
     @property
     def ends(self) -> tuple[Values, Values]:
@@ -86,27 +96,30 @@ class _Panel:
 
 
 def suits_published(runs: Sequence[Run]) -> bool:
-    """Say whether benches are drawn so when nothing else is said. Raises DefinitionError as `draw_published`."""
-    drawn = _drawable(read_rows(runs))
-    return drawn["network"].nunique() >= FEWEST_NETWORKS and len(_panel_keys(drawn)) <= MOST_PANELS
+    """Say whether benches are drawn so when nothing else is said."""
+    networks = read_networks(runs)
+    drawn = networks[networks["left_out"].isna()]
+    return drawn["network"].nunique() >= FEWEST_NETWORKS and drawn["panel"].nunique() <= MOST_PANELS
 
 
 def draw_published(runs: Sequence[Run], out: Path, width: str = "double") -> None:
-    """Draw measured latency (logarithmic) against published top-1 into a PNG, SVG or PDF, by the suffix of `out`.
+    """Draw measured latency (logarithmic) against top-1 into a PNG, SVG or PDF, by the suffix of `out`.
 
-    A panel is one setting (device, runtime, number format, batch, threads) and one number of classes, since a top-1
-    among 10 classes and one among 1,000 do not compare. The steps are the Pareto front of what the panel shows, its
-    members carry their names, and all points 95 % intervals of their latencies. Up to seven families have looks of
-    their own, those with most members of a front first; the rest are grey. A verdict other than ok is drawn open. What
-    has no latency, no sound one or no published top-1 is counted above its panel.
+    A bench's networks have the top-1 that is published, a search's feasible trials the accuracy that it found; these
+    are stars. A panel is one setting (device, runtime, number format, batch, threads) and one number of classes, since
+    a top-1 among 10 classes and one among 1,000 do not compare. The steps are the Pareto front of what the panel shows,
+    found and published together, its members carry their names, and all points 95 % intervals of their latencies; what
+    was confirmed stands at its confirmed one. Up to seven families have looks of their own, those with most members of
+    a front first; the rest are grey. A verdict other than ok is drawn open. What is left out is counted above.
 
     Args:
-        runs: benches, read by `store.parquet.read_run`.
+        runs: benches and searches, read by `store.parquet.read_run`.
         out: the file to write; its folder is made.
         width: `single` (3.5 in) or `double` (7.16 in).
 
     Raises:
-        DefinitionError: the suffix or width is not there, nothing can be drawn, or there are too many settings.
+        DefinitionError: the suffix or width is not there, nothing can be drawn, there are too many settings or
+            searches, or what would share a panel does not compare: two machines, or accuracies on different data.
         StoreError: the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -118,20 +131,28 @@ def draw_published(runs: Sequence[Run], out: Path, width: str = "double") -> Non
     with own_rules():
         narrow = width == "single"
         heights = [_height_inch(panel, narrow) for panel in panels]
-        figure = Figure(figsize=(WIDTHS_INCH[width], 1.0 + sum(heights)), layout="constrained")
+        titles = [_wrap(panel.title, 52 if narrow else 125) for panel in panels]
+        kinds = {_wrap(text, 56 if narrow else 125): mark for text, mark in _kinds(panels, looks).items()}
+        more = sum(title.count("\n") - 1 for title in titles) + sum(text.count("\n") + 1 for text in kinds)
+        height = 1.0 + sum(heights) + _LINE_INCH * more
+        figure = Figure(figsize=(WIDTHS_INCH[width], height), layout="constrained")
         FigureCanvasAgg(figure)
-        shared = len({(panel.rows["batch"].iloc[0], panel.rows["classes"].iloc[0]) for panel in panels}) == 1
-        grid = figure.subplots(len(panels), 1, sharex=shared, sharey=shared, squeeze=False, height_ratios=heights)[:, 0]
+        shared, alike = (len({panel.rows[name].iloc[0] for panel in panels}) == 1 for name in ("batch", "classes"))
+        grid = figure.subplots(
+            len(panels), 1, sharex=shared, sharey=shared and alike, squeeze=False, height_ratios=heights
+        )[:, 0]
         numbered = narrow or max(len(panel.members) for panel in panels) > _MOST_NAMES
-        for axes, panel in zip(grid, panels, strict=True):
+        for axes, panel, title in zip(grid, panels, titles, strict=True):
             _draw_panel(axes, panel, looks)
-            lines = [textwrap.fill(line, 52 if narrow else 125) for line in panel.title.splitlines()]
-            axes.set_title("\n".join(lines), loc="left")
+            axes.set_title(title, loc="left")
         for axes, panel in zip(grid, panels, strict=True):
             labelled = not shared or axes is grid[-1]
-            _frame_axes(axes, panel, labelled)
+            _frame_axes(axes, panel, labelled, "Top-1 accuracy (%)" if kinds else "Top-1 as published (%)")
             if numbered:
-                _draw_key(axes, panel, looks, _key_columns(panel, narrow), 0.42 if labelled else 0.1)
+                axes.tick_params(labelbottom=True)  # the key would stand between them and those of another panel
+                _draw_key(axes, panel, looks, _key_columns(panel, narrow), 0.42 if labelled else 0.28)
+        if kinds:
+            figure.legend(kinds.values(), kinds, loc="outside upper left", frameon=False, handlelength=1.6)
         _draw_legend(figure, panels, looks, 2 if narrow else 4)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -140,83 +161,73 @@ def draw_published(runs: Sequence[Run], out: Path, width: str = "double") -> Non
         save(figure, out)
 
 
-def _read_panels(runs: Sequence[Run]) -> list[_Panel]:
-    import pandas as pd
+def _wrap(text: str, width: int) -> str:
+    return "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in text.splitlines())
 
-    rows = read_rows(runs)
-    for name in _PANEL:
-        rows[name] = rows[name].astype(object).where(rows[name].notna(), "-")  # an older run did not store all
-    drawn = _drawable(rows)
+
+def _read_panels(runs: Sequence[Run]) -> list[_Panel]:
+    networks = read_networks(runs)
+    drawn = networks[networks["left_out"].isna()]
     if drawn.empty:
         names = ", ".join(run.name for run in runs)
+        if (networks["kind"] == FOUND).all():
+            what = "no feasible trial has both a sound latency and an accuracy, so there is nothing to draw"
+        else:
+            what = (
+                "no network has both a sound latency and a published top-1, so there is nothing to draw; "
+                "a run of an older nasbench did not store what is published"
+            )
+        raise DefinitionError(f"{names}: {what}")
+    count = drawn["panel"].nunique()
+    if count > MOST_PANELS:
         raise DefinitionError(
-            f"{names}: no network has both a sound latency and a published top-1, so there is nothing to draw; "
-            "a run of an older nasbench did not store what is published"
-        )
-    keys = _panel_keys(drawn)
-    if len(keys) > MOST_PANELS:
-        raise DefinitionError(
-            f"{len(keys)} settings and numbers of classes are a panel each, and a figure holds {MOST_PANELS}; measure "
+            f"{count} settings and numbers of classes are a panel each, and a figure holds {MOST_PANELS}; measure "
             "with fewer devices, runtimes, batches and thread counts in a run"
         )
-    counts: dict[Any, dict[str, int]] = {key: {} for key in keys}
-    for row, reason in _left_out(runs, rows):
-        alike = [key for key in keys if key[: len(_SETTING)] == row[: len(_SETTING)]]
-        if alike:  # what no panel is for is counted above the first of its setting
-            home = max(alike, key=lambda key: (key[-1] == row[-1], key[-2] == row[-2]))
-            counts[home][reason] = counts[home].get(reason, 0) + 1
+    searches = drawn.loc[drawn["kind"] == FOUND, "run"].nunique()
+    if searches > len(_STARS):
+        raise DefinitionError(f"{searches} searches are too many for one figure, which tells {len(_STARS)} apart")
+    settings = [_setting(drawn[drawn["panel"] == number]) for number in range(count)]
     panels = []
-    for key in keys:
-        panel = drawn[(drawn[list(_PANEL)] == pd.Series(key, _PANEL)).all(axis=1)]
-        if len({json.loads(host).get("host") for host in panel["host"]}) > 1:
-            raise DefinitionError(
-                f"{key[0]} was another machine in another run, and latencies of two machines make no front; draw them "
-                "apart"
-            )
-        panel = panel.sort_values(["latency_s", "published_top1"], kind="stable")
-        losses = np.column_stack([panel["latency_s"].to_numpy(float), -panel["published_top1"].to_numpy(float)])
-        alike = [other for other in keys if other[: len(_SETTING)] == key[: len(_SETTING)]]
-        several = {name for at, name in enumerate(_PANEL) if len({other[at] for other in alike}) > 1}
-        title = _title(panel, dict(zip(_PANEL, key, strict=True)), several, counts[key])
-        panels.append(_Panel(panel.assign(on_front=non_dominated(losses)), title))
+    for number, setting in enumerate(settings):
+        rows = drawn[drawn["panel"] == number].sort_values(["latency_s", "top1"], kind="stable")
+        check_panel(rows)
+        alike = [other for other in settings if all(other[name] == setting[name] for name in SETTING)]
+        several = {name for name, among in (("device_digest", alike), ("classes", settings)) if _differs(name, among)}
+        left_out = list(networks.loc[networks["panel"] == number, "left_out"])
+        title = _title(rows, setting, several, {why: left_out.count(why) for why in REASONS if why in left_out})
+        both = rows.groupby("network")["kind"].transform("nunique") > 1
+        named = rows["network"].where(~both | (rows["kind"] == PUBLISHED), rows["network"] + " (found)")
+        panels.append(_Panel(rows.assign(name=named), title))
     return panels
 
 
-def _left_out(runs: Sequence[Run], rows: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """Give every row that is not drawn, as what a panel is told by, and why."""
-    sound = _is_sound(rows)
-    for reason, marked in (("without a published top-1", sound & rows["published_top1"].isna()), ("invalid", ~sound)):
-        yield from ((key, reason) for key in rows.loc[marked, list(_PANEL)].itertuples(index=False, name=None))
-    for run in runs:
-        failed = run.evaluations[run.evaluations["status"] != "complete"]
-        for choices, classes in zip(failed["choices"], failed["classes"], strict=True):
-            asked = json.loads(choices)
-            yield (*(asked.get(name) for name in _SETTING), None, classes), "failed"
+def _setting(panel: pd.DataFrame) -> dict[str, Any]:
+    """Give what is equal in all of a panel by name, without what an older run did not store."""
+    return {name: None if panel[name].isna().all() else panel[name].iloc[0] for name in PANEL}
 
 
-def _is_sound(rows: pd.DataFrame) -> pd.Series[bool]:
-    return ~rows["verdict"].isin(UNUSABLE_VERDICTS)
-
-
-def _drawable(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[_is_sound(rows) & rows["published_top1"].notna()]
-
-
-def _panel_keys(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
-    return list(dict.fromkeys(rows[list(_PANEL)].itertuples(index=False, name=None)))
+def _differs(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
+    return len({setting[name] for setting in settings}) > 1
 
 
 def _title(
     panel: pd.DataFrame, setting: Mapping[str, Any], several: Collection[str], left_out: Mapping[str, int]
 ) -> str:
     """Describe a panel in two lines; `several` are the names of what differs between panels of the same setting."""
+    levels = sorted(set(panel["level"]))
     words = [f"{setting['device']}: {setting['runtime']}", setting["dtype"], f"batch {setting['batch']}"]
-    words += [f"threads {setting['threads']}", f"level {setting['level']}"]
-    words += [] if setting["cache"] == "hot" else [f"cache {setting['cache']}"]
+    words += [f"threads {setting['threads']}", f"level{'s' if len(levels) > 1 else ''} {' and '.join(levels)}"]
+    words += [f"cache {setting['cache']}"] if setting["cache"] not in (None, "hot") else []
     words += [f"device definition {setting['device_digest'][:8]}"] if "device_digest" in several else []
-    networks, families = panel["network"].nunique(), panel["family"].nunique()
+    published = panel[panel["kind"] == PUBLISHED]
+    found, stated, families = (
+        frame[name].nunique()
+        for frame, name in ((panel[panel["kind"] == FOUND], "network"), (published, "network"), (published, "family"))
+    )
+    kinds = [f"{found} found"] * bool(found) + [f"{stated} published" if found else f"{stated}"] * bool(stated)
     shown = f"{setting['classes']:,} classes: " if "classes" in several else ""
-    shown += f"{networks} network{'' if networks == 1 else 's'}"
+    shown += f"{' and '.join(kinds)} network{'' if found + stated == 1 else 's'}"
     shown += f" of {families} families" if families > 1 else ""
     absent = ", ".join(f"{count} {why}" for why, count in left_out.items())
     return ", ".join(words) + f"\n{shown}" + (f"; not drawn: {absent}" if absent else "")
@@ -230,34 +241,40 @@ def _height_inch(panel: _Panel, narrow: bool) -> float:
     return height + _ROW_INCH * -(-keyed // _key_columns(panel, narrow))
 
 
-def _choose_looks(panels: Sequence[_Panel]) -> dict[str, Look]:
-    """Give looks to the families that stand most often on a front, then to the largest ones.
+def _choose_looks(panels: Sequence[_Panel]) -> Looks:
+    """Give looks to the searches, to the families that stand most often on a front, then to the largest ones.
 
     Where others are left, which are circles, no look has one.
     """
+    points = _points(panels)
+    searches = dict.fromkeys((FOUND, run) for run in points.loc[points["kind"] == FOUND, "run"])
+    published = points[points["kind"] == PUBLISHED]
+    ranked = published.groupby("family")["on_front"].agg(["sum", "size"]).reset_index()
+    ranked = ranked.sort_values(["sum", "size", "family"], ascending=[False, False, True])
+    crowded = len(ranked) > len(LOOKS) or published["family"].isna().any()
+    looks = (replace(LOOKS[0], marker="<"), *LOOKS[1:]) if crowded else LOOKS
+    families = [(PUBLISHED, family) for family in ranked["family"]]
+    return dict(zip(searches, _FOUND, strict=False)) | dict(zip(families, looks, strict=False))
+
+
+def _points(panels: Sequence[_Panel]) -> pd.DataFrame:
     import pandas as pd
 
-    points = pd.concat([panel.rows for panel in panels])
-    ranked = points.groupby("family")["on_front"].agg(["sum", "size"]).reset_index()
-    ranked = ranked.sort_values(["sum", "size", "family"], ascending=[False, False, True])
-    crowded = len(ranked) > len(LOOKS) or points["family"].isna().any()
-    looks = (replace(LOOKS[0], marker="<"), *LOOKS[1:]) if crowded else LOOKS
-    return dict(zip(ranked["family"], looks, strict=False))
+    return pd.concat([panel.rows for panel in panels])
 
 
-def _look(looks: dict[str, Look], family: object) -> Look:
-    return looks.get(family, _OTHER) if isinstance(family, str) else _OTHER
+def _looks_of(rows: pd.DataFrame, looks: Looks) -> list[Look]:
+    who = rows["run"].where(rows["kind"] == FOUND, rows["family"])
+    return [looks.get(key, _OTHER) for key in zip(rows["kind"], who, strict=True)]
 
 
-def _draw_panel(axes: Axes, panel: _Panel, looks: dict[str, Look]) -> None:
+def _draw_panel(axes: Axes, panel: _Panel, looks: Looks) -> None:
     axes.set_xscale("log")
     rows, front, (latency, top1), (low, high) = panel.rows, panel.front, panel.places, panel.ends
     axes.step(latency[front], top1[front], where="post", color="0.35", linewidth=0.8, zorder=3)
     for chosen, color, thick, order in ((~front, "0.75", 0.7, 2.0), (front, "0.1", 1.1, 3.5)):
         axes.hlines(top1[chosen], low[chosen], high[chosen], color=color, linewidth=thick, zorder=order)
-    marks = [
-        (_look(looks, family), verdict == "ok") for family, verdict in zip(rows["family"], rows["verdict"], strict=True)
-    ]
+    marks = list(zip(_looks_of(rows, looks), rows["verdict"] == "ok", strict=True))
     for look, ok in dict.fromkeys(marks):
         alike = np.asarray([mark == (look, ok) for mark in marks])
         for member in (False, True):
@@ -266,17 +283,20 @@ def _draw_panel(axes: Axes, panel: _Panel, looks: dict[str, Look]) -> None:
 
 
 def _draw_points(axes: Axes, x: Values, y: Values, look: Look, member: bool, ok: bool) -> None:
-    named = look is not _OTHER
+    found, named = look in _FOUND, look is not _OTHER
+    size = 5.0 if member else 3.4 if named and not found else 2.6
+    faint = (0.35, 2.3) if found else (0.6, 3.0) if named else (None, 2.5)  # a search has hundreds of trials
+    alpha, order = (None, 4.0) if member else faint
     axes.plot(
         x,
         y,
         linestyle="",
         marker=look.marker,
-        markersize=5.0 if member else 3.4 if named else 2.6,
+        markersize=_WIDER * size if found else size,
         color=look.color,
         **_edge(look, member, ok),
-        alpha=None if member or not named else 0.6,
-        zorder=4 if member else 3 if named else 2.5,
+        alpha=alpha,
+        zorder=order,
     )
 
 
@@ -287,9 +307,9 @@ def _edge(look: Look, member: bool, ok: bool) -> dict[str, Any]:
     return {"markeredgecolor": "black" if member else look.color, "markeredgewidth": 0.5 if member else 0.0}
 
 
-def _frame_axes(axes: Axes, panel: _Panel, labelled: bool) -> None:
+def _frame_axes(axes: Axes, panel: _Panel, labelled: bool, upwards: str) -> None:
     batch = panel.rows["batch"].iloc[0]
-    axes.set_ylabel("Top-1 as published (%)")
+    axes.set_ylabel(upwards)
     if labelled:
         words = "Latency" if batch == 1 else f"Latency of a batch of {batch}"
         axes.set_xlabel(f"{words}, as measured here (ms)")
@@ -303,15 +323,15 @@ def _key_columns(panel: _Panel, narrow: bool) -> int:
     return (1 if longest > 24 else 2) if narrow else 3 if longest > 34 else 4
 
 
-def _draw_key(axes: Axes, panel: _Panel, looks: dict[str, Look], columns: int, below_inch: float) -> None:
-    """Name the members of the front under the axes, in the looks of their families."""
+def _draw_key(axes: Axes, panel: _Panel, looks: Looks, columns: int, below_inch: float) -> None:
+    """Name the members of the front under the axes, in their looks."""
     from matplotlib.transforms import ScaledTranslation
 
-    first = panel.rows.drop_duplicates("network").set_index("network").loc[list(panel.members)]
+    members = panel.rows[panel.front].drop_duplicates("name")
     axes.legend(
         [
-            _mark(_look(looks, family), **_edge(_look(looks, family), True, verdict == "ok"))
-            for family, verdict in zip(first["family"], first["verdict"], strict=True)
+            _mark(look, **_edge(look, True, verdict == "ok"))
+            for look, verdict in zip(_looks_of(members, looks), members["verdict"], strict=True)
         ],
         [f"{str(number).rjust(2, _FIGURE_SPACE)}  {name}" for number, name in enumerate(panel.members, 1)],
         loc="upper left",
@@ -357,19 +377,41 @@ def _steps(axes: Axes, x: Values, y: Values) -> list[tuple[float, float, float]]
 def _mark(look: Look, **changes: Any) -> Line2D:
     from matplotlib.lines import Line2D
 
-    given: dict[str, Any] = {"linestyle": "", "marker": look.marker, "markersize": 4.2, "color": look.color}
+    size = 4.2 * (_WIDER if look in _FOUND else 1)
+    given: dict[str, Any] = {"linestyle": "", "marker": look.marker, "markersize": size, "color": look.color}
     return Line2D([], [], **given | changes)
 
 
-def _draw_legend(figure: Figure, panels: Sequence[_Panel], looks: dict[str, Look], columns: int) -> None:
-    import pandas as pd
+def _kinds(panels: Sequence[_Panel], looks: Looks) -> dict[str, Line2D]:
+    """Say whose accuracies the panels show, with a mark each; nothing where all are published, as the axis says."""
+    points = _points(panels)
+    found = points[points["kind"] == FOUND]
+    edge = _edge(_FOUND[0], True, True)
+    kinds = {
+        _describe(found[found["run"] == run]): _mark(looks[FOUND, run], **edge) for run in dict.fromkeys(found["run"])
+    }
+    if 0 < len(found) < len(points):
+        kinds["all others, published: top-1 as its source states"] = _mark(_OTHER)
+    return kinds
+
+
+def _describe(found: pd.DataFrame) -> str:
+    """Say what a search's accuracies are; an estimator of one's own has no data set."""
+    first = found.iloc[0]
+    figure = "accuracy" if first["accuracy_metric"] == "top1" else f"accuracy (its metric: {first['accuracy_metric']})"
+    data = ", ".join(filter(None, (first["dataset"], first["split"])))
+    return f"found by {first['run']}: {figure}{f' on {data}' if data else ''}, as the search estimated it"
+
+
+def _draw_legend(figure: Figure, panels: Sequence[_Panel], looks: Looks, columns: int) -> None:
     from matplotlib.lines import Line2D
 
-    points = pd.concat([panel.rows for panel in panels])
-    entries = [(_mark(look), family) for family, look in looks.items()]
-    others = points["family"].nunique() - len(looks)
+    points = _points(panels)
+    published = points[points["kind"] == PUBLISHED]
+    entries = [(_mark(look), name) for (kind, name), look in looks.items() if kind == PUBLISHED]
+    others = published["family"].nunique() - len(entries)
     grey = [f"{others} other famil{'y' if others == 1 else 'ies'}"] if others else []
-    grey += ["no family"] if points["family"].isna().any() else []
+    grey += ["no family"] if published["family"].isna().any() else []
     if grey:
         entries.append((_mark(_OTHER, markersize=2.6), " or ".join(grey)))
     interval = "95 % interval" if set(points["level"]) == {"confirm"} else "95 % interval, in the process at screen"

@@ -1,4 +1,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))  # run_samples, which both rooms draw from
+for room in ("store", "measure"):  # run_samples and bench_device, which these rooms draw from
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))

@@ -1,0 +1,53 @@
+"""`nasbench plot` of searches and benches together, and its tables."""
+
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+FOUND, PUBLISHED = REFERENCE / "mnist_tiny-cpu-confirmed", REFERENCE / "published-cpu-onnx"
+
+
+def test_a_search_and_a_bench_are_drawn_together_and_the_front_is_told(here):
+    said = here("plot", FOUND, PUBLISHED, check=0)
+
+    lines = said.stdout.splitlines()
+    assert lines[0] == "wrote published.png" and (here.folder / "published.png").stat().st_size > 1000
+    assert sum(line.startswith("mnist_tiny") and " found " in line for line in lines) == 8
+    assert sum(line.startswith("repvit_m") and " published " in line for line in lines) == 2
+    assert not said.stderr
+
+
+@pytest.mark.parametrize(("runs", "suffix"), [((FOUND, PUBLISHED), "md"), ((PUBLISHED,), "csv")])
+def test_a_table_is_written_beside_the_figure(here, runs, suffix):
+    said = here("plot", *runs, "--table", f"tables/both.{suffix}", check=0)
+
+    assert said.stdout == f"wrote published.png\nwrote tables/both.{suffix}\n"
+    assert "efficientnet" in (here.folder / f"tables/both.{suffix}").read_text()
+
+
+def test_a_run_of_which_nothing_is_drawn_is_told(here):
+    said = here("plot", FOUND, REFERENCE / "runtimes-cpu", check=0)
+
+    assert said.stderr == "warning: nothing of runtimes-cpu is drawn: 10 without a published top-1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--table", "both.txt"), "both.txt ends in '.txt'; a table is one of .csv, .md, .tex"),
+        (
+            ("--table", "both.md", "--kind", "samples"),
+            "--table holds what --kind published draws, and --kind is samples",
+        ),
+        (("--kind", "throughput"), "is a search; --kind throughput needs a bench"),
+        (("--kind", "front"), "is a bench, which has no front"),
+        (("--x", "latency"), "--x and --y choose the axes of a front; those of published are fixed"),
+    ],
+)
+def test_what_cannot_be_drawn_of_both_is_said_and_nothing_written(here, words, message):
+    before = set(here.folder.iterdir())
+    said = here("plot", FOUND, PUBLISHED, *words, check=2)
+
+    assert message in said.stderr and len(said.stderr.splitlines()) == 1
+    assert set(here.folder.iterdir()) == before
