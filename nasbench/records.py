@@ -175,10 +175,11 @@ class Cost:
     """What a network takes, counted and not measured.
 
     Multiply-accumulates and activation elements (outputs of convolutions and matrix products) are for one image.
-    `params`, `macs` and `activations` are those of the training form; `deployed_params` and `deployed_macs` those of
-    the form that is measured, with norms folded, branches merged, and constants where layers always give the same;
-    they are None where a program that did not count them wrote the record. `weight_bytes` is the deployed network in
-    fp32.
+    `params`, `macs` and `activations` are those of the training form; `deployed_params` and the like those of the
+    form that is measured, with norms folded, branches merged, and constants where layers always give the same;
+    they are None where a program that did not count them wrote the record, and so is `traffic`: the elements that
+    convolutions and matrix products of that form take in, without weights, and put out. `weight_bytes` is the deployed
+    network in fp32.
     """
 
     params: int
@@ -187,6 +188,8 @@ class Cost:
     weight_bytes: int
     deployed_params: int | None = None
     deployed_macs: int | None = None
+    deployed_activations: int | None = None
+    traffic: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -300,7 +300,7 @@ def _measure(
 ) -> None:
     from nasbench.cli.interrupt import interruptible, resumable
     from nasbench.cli.status import StatusLine, describe_processes
-    from nasbench.measure.bench import BEST, Bench
+    from nasbench.measure.bench import BEST, Bench, bench_manifest
     from nasbench.measure.cache import MeasurementCache
     from nasbench.measure.levels import Progress
     from nasbench.store.log import RunLog
@@ -312,7 +312,7 @@ def _measure(
     began = time.monotonic()
     with (
         MeasurementCache(say=_note) as cache,
-        RunLog.create(folder, _manifest(asked, entries, published)) as log,
+        RunLog.create(folder, bench_manifest(entries, published, vars(asked))) as log,
         interruptible(again),
         resumable(again),
     ):
@@ -355,28 +355,6 @@ def _describe(entries: Sequence[Entry]) -> str:
     words += [f"{devices} settings of devices"] if devices > 1 else []
     words += [f"{batches} batches"] if batches > 1 else []
     return f"{len(entries)} row{'' if len(entries) == 1 else 's'} to {entries[0].plan.level}: {' x '.join(words)}"
-
-
-def _manifest(asked: _Asked, entries: Sequence[Entry], published: Mapping[str, Published]) -> dict[str, Any]:
-    from nasbench.runtime.base import find_runtime
-    from nasbench.store.manifest import circumstances
-    from nasbench.store.published import KEY, describe_published
-
-    specs = list(dict.fromkeys(entry.device.spec for entry in entries))
-    packages = {package for spec in specs for package in find_runtime(spec.runtime).packages}
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(asked).items()}
-    return {
-        "kind": "bench",
-        "objectives": [],
-        "limits": {},
-        "space": asked.space,
-        "networks": {entry.network: entry.architecture.digest for entry in entries},
-        KEY: describe_published(published),
-        "devices": [{"name": spec.name, "runtime": spec.runtime, "digest": spec.digest} for spec in specs],
-        "level": entries[0].plan.level,
-        "settings": plain,
-        **circumstances(sorted({*packages, "torch", "numpy", "pandas", "pyarrow"})),
-    }
 
 
 def _command_again() -> str:

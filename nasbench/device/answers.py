@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nasbench.cluster.messages import MOST, cleaned
-from nasbench.device.base import Turn
+from nasbench.device.base import Layers, Turn
 from nasbench.device.verdict import check_latencies
 from nasbench.errors import Crashed
 from nasbench.isolation_child import clean
+from nasbench.runtime.layers import LAYER_KINDS, Layer
 
 _Check = Callable[[Any], bool]
 
@@ -103,6 +104,13 @@ _TURN: Mapping[str, _Check] = {
     "kept": _is_flag,
     "inferences": _is_count,
 }
+_LAYER: Mapping[str, _Check] = {
+    "name": _is_text,
+    "kind": lambda value: value in LAYER_KINDS,
+    "macs": _is_count,
+    "output_shape": _all(_is_count),
+    "seconds": _is_amount,
+}
 _ENERGY: Mapping[str, _Check] = {
     "energy_j": _maybe(_is_positive),
     "idle_power_w": _maybe(_is_amount),
@@ -169,6 +177,18 @@ def read_turn(told: Any) -> Turn:
     _check(told, _TURN, "turn.")
     check_latencies(told["seconds"])
     return Turn(told["side"], tuple(told["seconds"]), told["kept"], told["inferences"])
+
+
+def read_layers(answer: Mapping[str, Any]) -> Layers:
+    """Read what `nasbench.device.profiling.take_layers` answered; raises as `check_answer`."""
+    _check(answer, {"layers": _all(_is_record), "latency_s": _is_positive}, "")
+    for layer in answer["layers"]:
+        _check(layer, _LAYER, "layers.")
+    layers = tuple(
+        Layer(clean(one["name"], 200), one["kind"], one["macs"], tuple(one["output_shape"]), one["seconds"])
+        for one in answer["layers"]
+    )
+    return Layers(layers, answer["latency_s"])
 
 
 def read_side(report: Mapping[str, Any], sides: int) -> int | None:

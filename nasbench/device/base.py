@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from nasbench.errors import DefinitionError
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
+from nasbench.runtime.base import RUNTIMES
+from nasbench.runtime.layers import Layer
 from nasbench.space.architecture import Architecture
 
 
@@ -26,6 +29,19 @@ class Turn:
     seconds: tuple[float, ...]
     kept: bool
     inferences: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What each layer of a network takes, and the median time of a whole inference that nobody profiled meanwhile."""
+
+    layers: tuple[Layer, ...]
+    latency_s: float
+
+    @property
+    def idle_share(self) -> float:
+        """Give the part of the layers' time that goes to operators without multiply-accumulates."""
+        return sum(one.seconds for one in self.layers if not one.macs) / sum(one.seconds for one in self.layers)
 
 
 Steer = Callable[[Sequence[Turn]], Sequence[int] | None]
@@ -71,6 +87,19 @@ class Device(ABC):
             CandidateError: one of them failed; its `side` and the text say which, if that is known.
             DeviceError: the device is gone.
         """
+
+    def take_layers(self, architecture: Architecture, plan: TimingPlan) -> Layers:
+        """Time every layer of a network, in one fresh process.
+
+        Raises:
+            DefinitionError: neither this device nor its runtime can tell what a layer takes.
+            CandidateError: the network failed.
+            DeviceError: the device is gone.
+        """
+        raise DefinitionError(
+            f"{self.spec.name} cannot tell what each layer takes; CPUs of this machine can, with the runtimes "
+            + ", ".join(kind.name for kind in RUNTIMES.values() if kind.tells_layers)
+        )
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Any]:

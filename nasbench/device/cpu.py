@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import nasbench
-from nasbench.device.answers import check_answer, check_turns_answer
-from nasbench.device.base import Device, Steer
+from nasbench.device.answers import check_answer, check_turns_answer, read_layers
+from nasbench.device.base import Device, Layers, Steer
 from nasbench.device.energy import PASS_LIMIT_S, NoMeter, find_rapl
 from nasbench.device.graphs import EAGER, Graph, Graphs, shared_graphs
 from nasbench.device.loading import TINY
@@ -34,6 +34,7 @@ from nasbench.space.architecture import Architecture
 
 TASK = "nasbench.device.measuring:measure"
 TURNS_TASK = "nasbench.device.turns:take_turns"
+LAYERS_TASK = "nasbench.device.profiling:take_layers"
 
 _MARGIN_S = 30.0
 """What a phase gets above what its plan says: one slow inference may begin just before a cap."""
@@ -112,6 +113,16 @@ class CpuDevice(Device):
             "noise": answer["noise"],
             "reasons": [*judge_noise(answer["noise"], self.spec.threads).reasons, *unsettled(answer["settled"], plan)],
         }
+
+    def take_layers(self, architecture: Architecture, plan: TimingPlan) -> Layers:
+        """Time every layer of a network in a fresh process; raises as the contract says."""
+        if self.spec.backend != "cpu" or not self._kind.tells_layers:
+            return super().take_layers(architecture, plan)
+        request, graphs = self.request([architecture], plan)
+        with self._worker(LAYERS_TASK) as worker:
+            answer = worker.call(request, limits_s=phase_limits_s(plan, self._kind.build_limit_s))
+        del graphs  # their files had to last until the process ended
+        return read_layers(answer)
 
     def _hold_turns(self, architectures: Sequence[Architecture], plan: TimingPlan, steer: Steer) -> dict[str, Any]:
         """Give what the measuring process returned, of the right form and not yet judged."""

@@ -51,7 +51,7 @@ CANARY = Architecture(
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A network in this process, called once. `run` runs one inference, on the next input each time.
+    """A network in this process, called once. `run` runs one inference or training step, on the next input each time.
 
     `output` is what that call gave for the first input, in fp32 and in memory of its own.
     """
@@ -80,7 +80,7 @@ def load(
     images = seeded_images(architecture, plan)
     phase("build")
     began = time.perf_counter()
-    network = Path(side["graph"]) if side.get("graph") else _build(architecture, plan)
+    network = Path(side["graph"]) if side.get("graph") else _build(architecture, plan, runtime.form)
     calls = runtime.prepare(network, images, plan.dtype)
     build_s = time.perf_counter() - began
     phase("first_call")
@@ -123,7 +123,11 @@ def check_agreement(runtime: Runtime, side: Mapping[str, Any], plan: TimingPlan,
     return error
 
 
-def _build(architecture: Architecture, plan: TimingPlan) -> nn.Module:
+def _build(architecture: Architecture, plan: TimingPlan, form: str = "inference") -> nn.Module:
+    if form == "training":
+        from nasbench.model.training import build_training
+
+        return build_training(architecture, plan.seed)
     from nasbench.model.inference import build_inference
 
     return build_inference(architecture, plan.seed)

@@ -331,7 +331,7 @@ def conclude_mask(seconds: Sequence[float], kept: Sequence[bool], plan: TimingPl
     interval = median_interval(_select(seconds, mask))
     return Mask(
         kept=mask,
-        low_s=interval[0] if interval else None,
+        low_s=max(0.0, interval[0]) if interval else None,  # the blocks' interval is symmetric, and no time is negative
         high_s=interval[1] if interval else None,
         kept_share=kept_share,
         gate_failed=gate_failed,

@@ -22,7 +22,8 @@ def check_runtimes(
     which: Callable[[str], str | None] = shutil.which,
 ) -> Iterator[Finding]:
     """Look whether the device's runtime can run here, and which others could."""
-    others = [kind for kind in RUNTIMES.values() if spec.hardware in kind.backends]
+    asked = RUNTIMES[spec.runtime].form
+    others = [kind for kind in RUNTIMES.values() if spec.hardware in kind.backends and kind.form == asked]
     lacking = {kind.name: _missing(kind, spec.hardware, version, which) for kind in others}
     yield _needed(RUNTIMES[spec.runtime], lacking.pop(spec.runtime, []), version)
     ready = [name for name, lacks in lacking.items() if not lacks]

@@ -29,10 +29,12 @@ from nasbench.records import Cost, DeviceSpec, Evaluation, Measurement, TimingPl
 from nasbench.runtime.base import RUNTIMES, check_runtime, find_runtime
 from nasbench.space.architecture import Architecture
 from nasbench.store.log import RunLog
+from nasbench.store.manifest import circumstances
 from nasbench.store.parquet import flush
+from nasbench.store.published import KEY, Published, describe_published
 
 BEST = "best"
-"""In the place of a runtime's name: all that the device's backend offers."""
+"""In the place of a runtime's name: all that the device's backend offers for inference."""
 
 YARDSTICK = "eager"
 """The runtime that the others are compared with."""
@@ -101,8 +103,9 @@ def vary_devices(
     Args:
         specs: as they are defined.
         threads: none for the device's own number.
-        runtime: None for the device's own, `best` for all that its backend offers, that are installed and that compute
-            in the number format; torch eager, in fp32 if need be, is among those in any case, as the yardstick.
+        runtime: None for the device's own, `best` for all that its backend offers for inference, that are installed and
+            that compute in the number format; torch eager, in fp32 if need be, is among those in any case, as the
+            yardstick.
         dtype: None for the device's own.
 
     Raises:
@@ -133,8 +136,9 @@ def vary_devices(
 
 def _offered(spec: DeviceSpec, dtype: str) -> tuple[list[Setting], list[str]]:
     found, notes = [], []
-    for kind in RUNTIMES.values():
-        if spec.hardware not in kind.backends or dtype not in kind.dtypes:
+    kinds = [kind for kind in RUNTIMES.values() if spec.hardware in kind.backends and kind.form == "inference"]
+    for kind in kinds:
+        if dtype not in kind.dtypes:
             continue
         try:
             kind.versions()
@@ -143,7 +147,7 @@ def _offered(spec: DeviceSpec, dtype: str) -> tuple[list[Setting], list[str]]:
         else:
             found.append(Setting(replace(spec, runtime=kind.name), dtype))
     if not found:
-        able = sorted({one for kind in RUNTIMES.values() if spec.hardware in kind.backends for one in kind.dtypes})
+        able = sorted({one for kind in kinds for one in kind.dtypes})
         raise DefinitionError(
             f"no runtime for {spec.name!r} computes in {dtype!r} here; others do in {', '.join(able)}"
         )
@@ -199,6 +203,27 @@ def origin_of(measurement: Measurement) -> str | None:
     origin = measurement.reused_from.rpartition(" at ")[0]
     run, hash_sign, _ = origin.rpartition("#")
     return run if hash_sign else origin
+
+
+def bench_manifest(
+    entries: Sequence[Entry], published: Mapping[str, Published], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the manifest of a bench: what is measured where, what papers state of it, and the settings as asked for."""
+    specs = list(dict.fromkeys(entry.device.spec for entry in entries))
+    packages = {package for spec in specs for package in find_runtime(spec.runtime).packages}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return {
+        "kind": "bench",
+        "objectives": [],
+        "limits": {},
+        "space": plain.get("space"),
+        "networks": {entry.network: entry.architecture.digest for entry in entries},
+        KEY: describe_published(published),
+        "devices": [{"name": spec.name, "runtime": spec.runtime, "digest": spec.digest} for spec in specs],
+        "level": entries[0].plan.level,
+        "settings": plain,
+        **circumstances(sorted({*packages, "torch", "numpy", "pandas", "pyarrow"})),
+    }
 
 
 class Bench:

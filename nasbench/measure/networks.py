@@ -135,6 +135,12 @@ def all_families() -> tuple[str, ...]:
     return tuple(name for name in list_spaces() if load_space(name).architectures)
 
 
+def first_networks(smallest_side: int) -> list[tuple[str, Architecture]]:
+    """Give the first published architecture of every family whose images have at least so many pixels a side."""
+    firsts = [family_networks([family])[0] for family in all_families()]
+    return [(name, one) for name, one in firsts if min(one.input_shape[1:]) >= smallest_side]
+
+
 def exceeds(cost: Cost | None, limits: Mapping[str, float]) -> bool:
     """Say whether a network counts more than one of the limits, which are named as the fields of `Cost`."""
     return cost is not None and any(getattr(cost, name) > limit for name, limit in limits.items())

@@ -52,13 +52,16 @@ def count_row(block: Block, shape: Shape) -> Cost:
     """Count what one row takes for one input of a shape; raises as `nasbench.model.trace.trace_row`."""
     trace = trace_row(block, shape)
     weights = _count_weights(block, shape if find_kind(block.kind).sized else None)
+    deployed = trace if weights.deployed is None else trace_module(weights.deployed, shape)
     return Cost(
         params=weights.params,
         macs=trace.macs,
         activations=trace.activations,
         weight_bytes=weights.deployed_bytes,
         deployed_params=weights.deployed_params,
-        deployed_macs=trace_module(weights.deployed, shape).macs if weights.deployed is not None else trace.macs,
+        deployed_macs=deployed.macs,
+        deployed_activations=deployed.activations,
+        traffic=deployed.traffic,
     )
 
 

@@ -127,8 +127,8 @@ def check_onnx(architecture: Architecture, batch: int) -> Path:
     return path
 
 
-def call_factory(architecture: Architecture, seed: int) -> nn.Module:
-    """Call the user's function, all random states seeded before, and give its network in evaluation mode.
+def call_factory(architecture: Architecture, seed: int, *, training: bool = False) -> nn.Module:
+    """Call the user's function, all random states seeded before, and give its network in evaluation or training mode.
 
     Raises:
         BuildError: it cannot be imported or fails, its source was changed, or it gives something else.
@@ -147,7 +147,7 @@ def call_factory(architecture: Architecture, seed: int) -> nn.Module:
         raise BuildError(f"{target}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(network, torch.nn.Module):
         raise BuildError(f"{target}: gives a {type(network).__name__}; a torch.nn.Module is needed")
-    return network.eval().requires_grad_(False)
+    return network.train() if training else network.eval().requires_grad_(False)
 
 
 def inspect_onnx(path: Path) -> OnnxFile:

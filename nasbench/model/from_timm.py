@@ -54,13 +54,14 @@ def timm_network(name: str) -> Architecture:
     )
 
 
-def make_timm(architecture: Architecture, seed: int) -> nn.Module:
+def make_timm(architecture: Architecture, seed: int, *, training: bool = False) -> nn.Module:
     """Give a network of timm in its inference form on the CPU, in evaluation mode, weights drawn by timm from `seed`.
 
     The inference form is what timm's own `reparameterize_model` makes of it, which merges the branches of RepVGG,
     MobileOne, FastViT and their like, and then every batch norm directly behind a convolution folded into it, as in
     nasbench's own networks (`nasbench.model.absorb`). A network that does not run on the meta device keeps the norms
-    that timm leaves; ONNX Runtime and OpenVINO fold them by themselves. Everything else is timm's code as it is.
+    that timm leaves; ONNX Runtime and OpenVINO fold them by themselves. Everything else is timm's code as it is. For
+    `training` all of it is, in training mode.
 
     Raises:
         BuildError: timm cannot be imported, is of another version than the row, or does not make the network.
@@ -74,7 +75,10 @@ def make_timm(architecture: Architecture, seed: int) -> nn.Module:
         raise BuildError(f"{shown}: was named with timm {options['version']}, and {timm.__version__} is installed")
     seed_all(seed)
     try:
-        network = _reparameterize(timm, timm.create_model(str(options["name"]), pretrained=False))
+        network = timm.create_model(str(options["name"]), pretrained=False)
+        if training:
+            return network.train()  # type: ignore[no-any-return]
+        network = _reparameterize(timm, network)
         with torch.no_grad():
             _absorb(timm, network, _find_norms(timm, architecture))
         return network.eval().requires_grad_(False)
@@ -102,6 +106,7 @@ def count_timm(architecture: Architecture) -> Cost | None:
             trace = trace_module(network, architecture.input_shape)
             deployed = _reparameterize(timm, network)
             _absorb(timm, deployed, find_norms(deployed, architecture.input_shape))
+            deployed_trace = trace_module(deployed, architecture.input_shape)
             tensors = [*deployed.parameters(), *deployed.buffers()]
             return Cost(
                 params=params,
@@ -109,7 +114,9 @@ def count_timm(architecture: Architecture) -> Cost | None:
                 activations=trace.activations,
                 weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
                 deployed_params=_count_params(deployed),
-                deployed_macs=trace_module(deployed, architecture.input_shape).macs,
+                deployed_macs=deployed_trace.macs,
+                deployed_activations=deployed_trace.activations,
+                traffic=deployed_trace.traffic,
             )
     except Exception:  # noqa: BLE001 - hundreds of networks by many authors may raise anything on the meta device
         return None

@@ -6,7 +6,7 @@ nothing afterwards. `build` reads the shapes from here and `cost` the counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -33,12 +33,14 @@ _ELEMENTWISE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GEL
 class RowTrace:
     """What a row does to one image.
 
-    `output_shape` has no batch. `activations` are the elements that convolutions and matrix products put out.
+    `output_shape` has no batch. `activations` are the elements that convolutions and matrix products put out, and
+    `traffic` those that they take in, without weights, and put out.
     """
 
     output_shape: Shape
     macs: int
     activations: int
+    traffic: int
 
 
 def make_module(block: Block, shape: Shape | None = None) -> nn.Module:
@@ -126,9 +128,10 @@ def trace_module(module: nn.Module, shape: Shape) -> RowTrace:
     counter = _Counter()
     with counter, torch.no_grad():
         output = module(make_input(shape, torch.device("meta")))
-    if isinstance(output, Tensor):
-        return RowTrace(tuple(output.shape[1:]), counter.macs, counter.activations)
-    return RowTrace(tuple(tuple(stream.shape[1:]) for stream in output), counter.macs, counter.activations)
+    streams = (output,) if isinstance(output, Tensor) else output
+    shapes = tuple(tuple(stream.shape[1:]) for stream in streams)
+    given: Shape = shapes[0] if isinstance(output, Tensor) else shapes
+    return RowTrace(given, counter.macs, counter.activations, counter.traffic)
 
 
 def split_streams(shape: Shape) -> tuple[tuple[int, ...], ...]:
@@ -194,6 +197,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
         self.activations = 0
+        self.traffic = 0
 
     def __torch_dispatch__(
         self,
@@ -203,8 +207,32 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)  # type: ignore[attr-defined]
-        if formula is not None:
-            self.macs += int(formula(*args, **(kwargs or {}), out_val=output)) // 2
-            self.activations += prod(output.shape)
+        macs = count_macs(func, args, kwargs or {}, output)
+        if macs is not None:
+            first = _first_output(output)
+            self.macs += macs
+            self.activations += prod(first.shape)
+            self.traffic += prod(first.shape) + sum(prod(taken.shape) for taken in _taken(func, args))
         return output
+
+
+def count_macs(func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> int | None:
+    """Count an operation's multiply-accumulates, half of what torch's flop counter has for it; None if it has none."""
+    formula = flop_registry.get(func._overloadpacket)
+    return None if formula is None else int(formula(*args, **kwargs, out_val=output)) // 2
+
+
+_aten: Any = torch.ops.aten
+_WEIGHTED = {_aten.addmm: 1, _aten.mm: 0, _aten.convolution: 0}
+"""Operations that have a weight, and which of their arguments is none."""
+
+
+def _taken(func: Any, args: Sequence[Any]) -> list[Tensor]:
+    """Give the operands of an operation that are no weights; a product of two activations has two."""
+    weighted = _WEIGHTED.get(func._overloadpacket)
+    return [args[weighted]] if weighted is not None else [one for one in args if isinstance(one, Tensor)]
+
+
+def _first_output(output: Any) -> Tensor:
+    first: Tensor = output if isinstance(output, Tensor) else output[0]
+    return first

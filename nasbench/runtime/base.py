@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nasbench.errors import BuildError, CandidateError, DefinitionError, OutOfMemory
 from nasbench.registry import unknown_name
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
+
+    from nasbench.runtime.layers import Layer
 
     Images = NDArray[np.float32]
 
@@ -34,7 +36,9 @@ class RuntimeKind:
     formats that it computes in, each with the largest output error (see `Measurement.output_error`) at which it still
     agrees with torch eager in fp32. `packages` are the distributions whose versions decide how fast it is, and `extra`
     is what `pip install nasbench[extra]` brings them with, "" for those that nasbench always has. `build_limit_s` is
-    how long it may take to get a network ready.
+    how long it may take to get a network ready. One that `tells_layers` can profile what each layer takes, on a CPU.
+    `form` is that of the network: `inference`, or `training` where a call is a training step, which answers another
+    question and is compared with none of the others.
     """
 
     name: str
@@ -46,6 +50,8 @@ class RuntimeKind:
     implementation: str
     extra: str = ""
     build_limit_s: float = 30.0
+    tells_layers: bool = False
+    form: str = "inference"
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -53,8 +59,11 @@ class RuntimeKind:
         return tuple(self.tolerances)
 
     def tolerance(self, dtype: str) -> float | None:
-        """Give the largest output error that is agreement; None for torch eager in fp32, which others are held to."""
-        return None if (self.name, dtype) == ("eager", "fp32") else self.tolerances[dtype]
+        """Give the largest output error that is agreement with torch eager in fp32.
+
+        None for that itself and in training, where a batch norm computes something else.
+        """
+        return None if self.form == "training" or (self.name, dtype) == ("eager", "fp32") else self.tolerances[dtype]
 
     @property
     def remedy(self) -> str:
@@ -104,6 +113,7 @@ RUNTIMES: dict[str, RuntimeKind] = {
             {"fp32": _FP32, "fp16": _FP16, "bf16": _BF16},
             ("torch",),
             "nasbench.runtime.eager:Eager",
+            tells_layers=True,
         ),
         RuntimeKind(
             "channels_last",
@@ -113,6 +123,7 @@ RUNTIMES: dict[str, RuntimeKind] = {
             {"fp32": _FP32, "fp16": _FP16, "bf16": _BF16},
             ("torch",),
             "nasbench.runtime.channels_last:ChannelsLast",
+            tells_layers=True,
         ),
         RuntimeKind(
             "compile",
@@ -142,6 +153,7 @@ RUNTIMES: dict[str, RuntimeKind] = {
             ("onnxruntime", *_EXPORTERS),
             "nasbench.runtime.onnx:OnnxRuntime",
             extra="onnx",
+            tells_layers=True,
         ),
         RuntimeKind(
             "openvino",
@@ -152,6 +164,16 @@ RUNTIMES: dict[str, RuntimeKind] = {
             ("openvino", *_EXPORTERS),
             "nasbench.runtime.openvino:OpenVino",
             extra="openvino",
+        ),
+        RuntimeKind(
+            "training",
+            "torch, operator by operator: a training step instead of an inference",
+            ("cpu", "cuda"),
+            "torch",
+            {"fp32": _FP32},
+            ("torch",),
+            "nasbench.runtime.training:Training",
+            form="training",
         ),
     )
 }
@@ -205,10 +227,13 @@ def load_runtime(name: str, device: str = "cpu") -> Runtime:
 
 
 class Runtime(ABC):
-    """Turns a deployed network into something that can be called. Lives in the measuring process only.
+    """Turns a network into something that can be called. Lives in the measuring process only.
 
     `device` is torch's name of where it runs.
     """
+
+    form = "inference"
+    """The form of the networks that it is given, as its kind says."""
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
@@ -217,9 +242,9 @@ class Runtime(ABC):
     def prepare(self, network: nn.Module | Path, images: Sequence[Images], dtype: str) -> list[Callable[[], Any]]:
         """Give one call for each input; each runs one inference, from ready inputs to what the network puts out.
 
-        `network` is in its inference form, a module or the path of an ONNX file, as the runtime's kind says; `images`
-        are (N, C, H, W) in fp32 and all of one shape. Whatever can be done once (conversion, compilation, copies to
-        another type) is done here.
+        `network` is a module or the path of an ONNX file, in the form that the runtime's kind says; in training a call
+        is a whole step. `images` are (N, C, H, W) in fp32 and all of one shape. Whatever can be done once (conversion,
+        compilation, copies to another type) is done here.
         """
 
     @abstractmethod
@@ -241,9 +266,27 @@ class Runtime(ABC):
         """Give what all calls run inside of."""
         return nullcontext()
 
+    def profile(self, call: Callable[[], Any]) -> Profile:
+        """Make what runs one of the calls of `prepare` again and notes the time of every layer; see `tells_layers`."""
+        raise NotImplementedError
+
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Give the versions of the software that does the work, by name."""
+
+
+class Profile(Protocol):
+    """Inferences whose layers are timed. What notes the times slows them, so they stand for shares and no latency."""
+
+    def run(self) -> None:
+        """Run one inference."""
+
+    def end(self) -> tuple[Layer, ...]:
+        """Give the layers of all inferences so far; none may follow.
+
+        Raises:
+            MeasurementError: two inferences did not execute the same layers.
+        """
 
 
 def refusal(library: str, reason: str) -> CandidateError:

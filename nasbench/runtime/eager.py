@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nasbench.errors import DeviceError, ShapeError
 from nasbench.runtime.base import Runtime
+from nasbench.runtime.operators import OperatorProfile
 
 if TYPE_CHECKING:
     from nasbench.runtime.base import Images
@@ -65,6 +66,10 @@ class Eager(Runtime):
     def context(self) -> AbstractContextManager[Any]:
         """Record nothing for gradients."""
         return torch.inference_mode()
+
+    def profile(self, call: Callable[[], Any]) -> OperatorProfile:
+        """Time every operator that torch dispatches."""
+        return OperatorProfile(call)
 
     def versions(self) -> dict[str, str]:
         """Give torch's version and the vector instructions that it uses."""

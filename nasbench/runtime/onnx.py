@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from nasbench.errors import DeviceError
 from nasbench.runtime.base import Runtime, refusal
+from nasbench.runtime.nodes import NodeProfile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,10 +33,9 @@ class OnnxRuntime(Runtime):
     def prepare(self, network: nn.Module | Path, images: Sequence[Images], dtype: str) -> list[Callable[[], Any]]:
         """Give one call for each input; a batch that the graph leaves open is open here too."""
         try:
-            session = onnxruntime.InferenceSession(str(network), self._options(), providers=["CPUExecutionProvider"])
-            if session.get_session_options().intra_op_num_threads != self._threads:
-                raise DeviceError(f"ONNX Runtime does not run the {self._threads} threads that were asked for")
-            return [_bind(session, image) for image in images]
+            assert isinstance(network, Path), "ONNX Runtime runs files"
+            session = self._session(network, self._options())
+            return [_bind(session, network, image) for image in images]
         except _REFUSALS as error:
             reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
             raise refusal("ONNX Runtime", reason.splitlines()[0]) from error
@@ -48,9 +48,24 @@ class OnnxRuntime(Runtime):
         """Keep the number; it is a session's own setting, and is read back from there."""
         self._threads = threads
 
+    def profile(self, call: Callable[[], Any]) -> NodeProfile:
+        """Have ONNX Runtime write down the time of every node, in a session of its own."""
+        assert isinstance(call, _Call), "profiles what it prepared"
+
+        def prepare(options: onnxruntime.SessionOptions) -> _Call:
+            return _bind(self._session(call.graph, options), call.graph, call.image)
+
+        return NodeProfile(call.graph, prepare, self._options())
+
     def versions(self) -> dict[str, str]:
         """Give ONNX Runtime's version."""
         return {"onnxruntime": onnxruntime.__version__}
+
+    def _session(self, graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        if session.get_session_options().intra_op_num_threads != self._threads:
+            raise DeviceError(f"ONNX Runtime does not run the {self._threads} threads that were asked for")
+        return session
 
     def _options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -67,6 +82,7 @@ class _Call:
 
     session: onnxruntime.InferenceSession
     binding: onnxruntime.IOBinding
+    graph: Path
     image: Images
 
     def __call__(self) -> onnxruntime.IOBinding:
@@ -74,10 +90,10 @@ class _Call:
         return self.binding
 
 
-def _bind(session: onnxruntime.InferenceSession, image: Images) -> _Call:
+def _bind(session: onnxruntime.InferenceSession, graph: Path, image: Images) -> _Call:
     """Bind an input and the outputs, so that a call holds nothing but the inference."""
     binding = session.io_binding()
     binding.bind_ortvalue_input(session.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(image))
     for output in session.get_outputs():
         binding.bind_output(output.name)
-    return _Call(session, binding, image)
+    return _Call(session, binding, graph, image)

@@ -230,6 +230,20 @@ EVALUATIONS: tuple[Column, ...] = (
         "multiply-accumulates for one image in that form",
         lambda e: e.cost.deployed_macs if e.cost else None,
     ),
+    _trial(
+        "deployed_activations",
+        "int64",
+        "count",
+        "elements that convolutions and matrix products give for one image in that form",
+        lambda e: e.cost.deployed_activations if e.cost else None,
+    ),
+    _trial(
+        "traffic",
+        "int64",
+        "count",
+        "elements that convolutions and matrix products of that form take in, without weights, and put out",
+        lambda e: e.cost.traffic if e.cost else None,
+    ),
     _stated(
         "published_top1",
         "double",

@@ -8,10 +8,15 @@ import torch
 
 from nasbench.device.loading import TINY, check_agreement, load, relative_error, seeded_images
 from nasbench.errors import BuildError, MeasurementError, NanOutputError, ShapeError
-from nasbench.model.foreign import factory
+from nasbench.model.build import build
+from nasbench.model.deploy import deploy
+from nasbench.model.export import to_onnx
+from nasbench.model.foreign import factory, onnx_file
 from nasbench.records import TimingPlan
 from nasbench.runtime.base import load_runtime
 from nasbench.runtime.eager import Eager
+from nasbench.space.architecture import Architecture
+from nasbench.space.kinds import make_block
 
 PLAN = TimingPlan(batch=2)
 
@@ -134,6 +139,42 @@ def test_any_shape_is_taken_where_the_classes_are_unknown_but_its_batch():
         assert load(load_runtime("eager"), {"architecture": dense}, PLAN).output_hash
         with pytest.raises(ShapeError, match=r"\(1, 4, 8, 8\); \(2, 4, 8, 8\) was expected"):
             load(Changed(lambda output: output[:1]), {"architecture": dense}, PLAN)
+
+
+def test_in_training_the_network_is_what_was_written_and_its_own_batch_is_what_norms_go_by():
+    inference, training = loaded(load_runtime("eager")), loaded(load_runtime("training"))
+
+    assert training.output.shape == inference.output.shape
+    assert relative_error(training.output, inference.output) > 0.01
+    assert agreement(load_runtime("training")) is None
+
+
+def test_a_function_gives_a_network_that_is_trained_too():
+    several = {"architecture": factory("foreign_networks:several", (3, 8, 8)).as_dict()}
+
+    with load_runtime("training").context():
+        taken = load(load_runtime("training"), several, PLAN)
+
+    assert taken.output.shape == (2, 5)
+    assert np.array_equal(taken.calls[0]().numpy(), taken.output)
+
+
+def test_a_batch_norm_with_one_value_for_each_channel_asks_for_a_larger_batch():
+    rows = (make_block("conv", 3, 8, 2, {}, "row"), make_block("pool_linear", 8, 2, 1, {}, "row"))
+    side = {"architecture": Architecture((3, 2, 2), 2, rows).as_dict()}
+
+    with load_runtime("training").context():
+        assert load(load_runtime("training"), side, PLAN).output_hash
+        with pytest.raises(BuildError, match=r"at a batch of 1; take a larger batch$"):
+            load(load_runtime("training"), side, TimingPlan(batch=1))
+
+
+def test_an_onnx_file_cannot_be_trained(tmp_path):
+    path = tmp_path / "own.onnx"
+    to_onnx(deploy(build(TINY)), path, TINY.input_shape, 2)
+
+    with pytest.raises(BuildError, match=r"own\.onnx: an ONNX file cannot be trained; name the network itself"):
+        load(load_runtime("training"), {"architecture": onnx_file(path).as_dict()}, PLAN)
 
 
 def test_the_distance_is_that_of_numpy():

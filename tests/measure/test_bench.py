@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from bench_device import BENCH, BRIEF, CPU, SCREEN, AnsweringDevice, make_entries, run_bench
+from bench_device import BENCH, BRIEF, CPU, SCREEN, AnsweringDevice, make_entries, make_network, run_bench
 
 from nasbench.errors import BuildError, Crashed, DefinitionError, DeviceError, UnknownNameError
 from nasbench.measure import bench as module
@@ -85,6 +85,14 @@ def test_best_is_every_runtime_of_the_backend_that_computes_in_the_number_format
     assert runtimes_of(settings) == expected
 
 
+def test_best_leaves_out_training_which_is_another_question():
+    settings, notes = vary_devices([CPU, replace(CPU, runtime="training")], (), "best", None)
+
+    expected = [kind.name for kind in RUNTIMES.values() if "cpu" in kind.backends and kind.name != "training"]
+    assert runtimes_of(settings) == expected
+    assert all("measured once" in note for note in notes)
+
+
 def test_best_keeps_eager_in_fp32_as_the_yardstick_where_eager_lacks_the_number_format():
     settings, _ = vary_devices([CPU], (), "best", "int8")
 
@@ -116,6 +124,20 @@ def test_a_device_is_opened_once_for_all_its_rows(monkeypatch):
 
 
 # What becomes of them
+
+
+def test_a_row_of_training_is_measured_and_compared_with_nothing(tmp_path):
+    plan = replace(SCREEN, min_warmup_s=0.02, max_warmup_s=0.3, min_sampling_s=0.02, max_sampling_s=0.3)
+    (setting,), _ = vary_devices([CPU], (), "training", None)
+
+    with open_devices([setting.spec]) as devices:
+        entries = plan_entries([("small", make_network(8))], [(devices[setting.spec], setting.dtype)], (2,), plan)
+        (row,) = run_bench(tmp_path / "run", entries)
+
+    assert row.measurement.settings["runtime"] == "training"
+    assert row.measurement.latency_s > 0
+    assert (row.measurement.output_error, row.measurement.settings["output_agrees"]) == (None, None)
+    assert agrees(row)
 
 
 @pytest.mark.parametrize("plan", [SCREEN, BRIEF])

@@ -215,7 +215,16 @@ def test_the_rows_sum_up_to_the_network():
 
     assert tuple(row.block for row in rows) == architecture.blocks
     assert rows[-1].output_shape == (1000,)
-    for figure in ("params", "macs", "activations", "weight_bytes", "deployed_params", "deployed_macs"):
+    for figure in (
+        "params",
+        "macs",
+        "activations",
+        "weight_bytes",
+        "deployed_params",
+        "deployed_macs",
+        "deployed_activations",
+        "traffic",
+    ):
         assert sum(getattr(row.cost, figure) for row in rows) == getattr(count(architecture), figure)
 
 
@@ -237,6 +246,33 @@ def test_deployed_figures_are_those_of_the_deployed_network(name):
     assert cost.params != cost.deployed_params
 
 
+@pytest.mark.parametrize("name", ["resnet_50", "hardnet_39ds", "mobileone_s0", "shufflenet_v2_1.0"])
+def test_traffic_is_what_flows_into_and_out_of_the_convolutions(name):
+    architecture = published(name)
+    network = deploy(build(architecture))
+    seen = []
+
+    def note(module, taken, given):
+        seen.append(taken[0].numel() + given.numel())
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(note)
+    with torch.no_grad():
+        network(torch.zeros(1, *architecture.input_shape))
+
+    assert count(architecture).traffic == sum(seen)
+
+
+def test_a_product_of_two_activations_takes_in_both():
+    class Attention(nn.Module):
+        def forward(self, tokens):
+            return (tokens @ tokens.transpose(1, 2)).softmax(-1) @ tokens
+
+    # 6 x 4 tokens: scores from 24 and 24 elements to 36, then 36 and 24 to 24
+    assert trace_module(Attention(), (6, 4)).traffic == (24 + 24 + 36) + (36 + 24 + 24)
+
+
 @pytest.mark.parametrize("block", ROWS, ids=name_of)
 def test_what_a_deployed_row_takes_is_counted_by_running_it(block):
     shape = shape_of(block)
@@ -253,9 +289,10 @@ def test_a_cost_that_was_stored_without_deployed_figures_is_read_with_none():
     architecture = published("mnist_tiny_large")
     text, blob = encode_evaluation(Evaluation(0, "complete", {}, architecture, cost=Cost(1, 2, 3, 4)))
     data = json.loads(text)
-    del data["cost"]["deployed_params"], data["cost"]["deployed_macs"]
+    for figure in ("deployed_params", "deployed_macs", "deployed_activations", "traffic"):
+        del data["cost"][figure]
 
-    assert decode_evaluation(json.dumps(data), blob).cost == Cost(1, 2, 3, 4, None, None)
+    assert decode_evaluation(json.dumps(data), blob).cost == Cost(1, 2, 3, 4)
 
 
 def test_counting_allocates_no_weights():

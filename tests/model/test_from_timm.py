@@ -13,6 +13,7 @@ from nasbench.model import absorb
 from nasbench.model.foreign import foreign_architecture, is_foreign, is_onnx_file, is_timm, name_foreign
 from nasbench.model.from_timm import count_timm, make_timm, timm_network
 from nasbench.model.inference import build_inference
+from nasbench.model.training import build_training
 from nasbench.space.architecture import Architecture
 
 BRANCHED = (
@@ -177,6 +178,17 @@ def test_weights_are_drawn_from_the_seed_for_a_network_in_evaluation_mode(timm):
     assert not first.requires_grad
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_in_training_form_it_is_timms_own_network_in_training_mode(timm):
+    network = build_training(timm_network("test_byobnet"), 3)
+    torch.manual_seed(3)
+    plain = timm.create_model("test_byobnet", pretrained=False)
+
+    assert network.training
+    assert [name for name, _ in network.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert all(map(torch.equal, network.parameters(), plain.parameters()))
+    assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("name", BRANCHED)

@@ -36,7 +36,7 @@ HERE = [
     # the compiler takes ten seconds for a new number format
     pytest.param(name, dtype, marks=[pytest.mark.slow] if name == "compile" and dtype != "fp32" else [])
     for name, kind in RUNTIMES.items()
-    if "cpu" in kind.backends
+    if "cpu" in kind.backends and kind.form == "inference"
     for dtype in kind.dtypes
 ]
 
@@ -212,6 +212,7 @@ def test_a_wrong_name_gets_a_suggestion():
         ("cpu", "eager", "int8", r"'eager' does not compute in 'int8'; it is one of fp32, fp16, bf16"),
         ("cpu", "cuda_graph", "fp32", r"'cuda_graph' does not run on the backend 'cpu'; there it is one of eager, "),
         ("cuda", "openvino", "fp32", r"'openvino' does not run on the backend 'cuda'"),
+        ("cpu", "training", "bf16", r"'training' does not compute in 'bf16'; it is one of fp32"),
         ("cpu", "onxx", "fp32", r"'onxx'.*'onnx'"),
     ],
 )
@@ -220,10 +221,10 @@ def test_what_does_not_go_together_is_refused_with_what_does(backend, runtime, d
         check_runtime(backend, runtime, dtype)
 
 
-def test_only_torch_eager_in_fp32_is_compared_with_nothing():
+def test_only_torch_eager_in_fp32_and_training_are_compared_with_nothing():
     untouched = {(name, dtype) for name, kind in RUNTIMES.items() for dtype in kind.dtypes if not kind.tolerance(dtype)}
 
-    assert untouched == {("eager", "fp32")}
+    assert untouched == {("eager", "fp32"), ("training", "fp32")}
 
 
 def test_a_package_that_is_absent_is_named_with_what_to_install():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
-from nasbench.model.blocks.layers import make_activation, make_convolution
+from nasbench.model.blocks.layers import conv_norm_act, make_activation, make_convolution
 from nasbench.model.blocks.norms import LayerNorm2d
 from nasbench.model.blocks.registry import BLOCKS
 
@@ -38,6 +38,30 @@ class Conv(nn.Sequential):
         if act != "none":
             layers.append(make_activation(act))
         super().__init__(*layers)
+
+
+@BLOCKS.register("fragments")
+class Fragments(nn.Module):
+    """Branches of 1x1 convolutions, each with batch norm and activation, that are added; the shape stays.
+
+    Source: Ma et al., ShuffleNet V2, 2018, arXiv:1807.11164, guideline G3: one layer in many fragments is slower.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, *, act: str, branches: int, depth: int
+    ) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(conv_norm_act(in_channels, in_channels, 1, act=act) for _ in range(depth)))
+            for _ in range(branches)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add what the branches give."""
+        total: Tensor = self.branches[0](images)
+        for branch in list(self.branches)[1:]:
+            total = total + branch(images)
+        return total
 
 
 @BLOCKS.register("max_pool")

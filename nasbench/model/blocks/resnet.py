@@ -14,7 +14,8 @@ class Residual(nn.Module):
     """A branch, gated where there is a gate, added to a shortcut, then an activation.
 
     The branch ends in a convolution with a batch norm that starts small. The shortcut is a 1x1 convolution where the
-    shape changes; where it is `pool`, a 2x2 average makes the image smaller and not the stride of the convolution.
+    shape changes; where it is `pool`, a 2x2 average makes the image smaller and not the stride of the convolution, and
+    where it is `none` nothing is added.
 
     Source: He et al., Bag of Tricks, 2019, arXiv:1812.01187, figure 2c (the pooling shortcut, ResNet-D).
     """
@@ -32,21 +33,22 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = branch
         self.gate = gate
+        self.adds = shortcut != "none"
         self.shortcut: nn.Module | None = None
         if stride > 1 and shortcut == "pool":
             pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
             self.shortcut = nn.Sequential(pool, *conv_norm_act(in_channels, out_channels, 1))
-        elif stride > 1 or in_channels != out_channels:
+        elif shortcut != "none" and (stride > 1 or in_channels != out_channels):
             self.shortcut = conv_norm_act(in_channels, out_channels, 1, stride=stride)
         self.act = make_activation(act)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Add the branch to the shortcut."""
+        """Add the branch to the shortcut, if there is one."""
         shortcut = images if self.shortcut is None else self.shortcut(images)
         branch = self.branch(images)
         if self.gate is not None:
             branch = self.gate(branch)
-        output: Tensor = self.act(branch + shortcut)
+        output: Tensor = self.act(branch + shortcut if self.adds else branch)
         return output
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nasbench.space.kinds.gates import GATED
 from nasbench.space.kinds.rules import COUNT, COUNT_OR_NONE, FACTOR, KERNEL, RELU, SE, Option, make_kind, one_of
 
-_SHORTCUT = Option("shortcut", one_of("conv", "pool"), "conv")
+_SHORTCUT = Option("shortcut", one_of("conv", "pool", "none"), "conv")
 
 KINDS = (
     make_kind(

@@ -9,5 +9,7 @@ ROWS = (
     ("bottleneck", 32, 48, 2, {"ratio": 1.0, "group_width": 16, "se": 0.25}),
     ("bottleneck", 32, 64, 3, {"shortcut": "pool"}),
     ("bottleneck", 32, 64, 1, {"shortcut": "pool"}),
+    ("bottleneck", 32, 64, 2, {"shortcut": "none", "act": "none"}),
+    ("basic", 16, 16, 1, {"shortcut": "none"}),
     *(("bottleneck", 32, 64, 2, {"gate": name}) for name in GATES),
 )
