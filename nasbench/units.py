@@ -108,5 +108,16 @@ def format_percent(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
 
 
+def format_between(value: float | None, low: float | None, high: float | None) -> str:
+    """Show a figure with its interval, such as `1.012 (1.004 to 1.021)`: as many digits as tell its ends apart."""
+    if value is None:
+        return "-"
+    if low is None or high is None:
+        return f"{value:.2f}"
+    half = (high - low) / 2
+    digits = max(2, min(4, math.ceil(-math.log10(half)))) if half > 0 else 2
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
 def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"

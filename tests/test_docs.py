@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nasbench.claims.claim import load_claims
 from nasbench.space.load import list_spaces, load_space
 
 ROOT = Path(__file__).parents[1]
@@ -34,3 +35,9 @@ def test_what_a_page_links_to_is_there(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_counts_claims_as_they_are():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert f"{len(load_claims())} claims of papers stand in one YAML file" in text

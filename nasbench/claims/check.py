@@ -13,7 +13,7 @@ from nasbench.errors import CandidateError, DefinitionError
 from nasbench.measure.compare import Comparison, Progress, compare
 from nasbench.model.cost import count
 from nasbench.records import CONFIRM, DeviceSpec
-from nasbench.runtime.base import check_runtime
+from nasbench.runtime.base import check_runtime, find_runtime
 
 HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE = "holds", "does not hold", "undecided", "not comparable here", "failed"
 VERDICTS = (HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE)
@@ -23,10 +23,9 @@ VERDICTS = (HOLDS, HOLDS_NOT, UNDECIDED, NOT_HERE, BROKE)
 class Finding:
     """What became of a claim on a device.
 
-    `device` is what was measured on, with the claim's runtime where it has one; `asked` is that device as it was asked
-    for, None for the same. `ratio` is what the first takes over what the second takes, `low` and `high` its
-    95 % interval where it was measured. `direction` says whether the first is better at all: better, worse, or unclear.
-    `reason` says why there is no verdict, or how the comparison ended.
+    `device` is what was measured on, with the claim's runtime where it has one. `ratio` is what the first takes over
+    what the second takes, `low` and `high` its 95 % interval where it was measured. `direction` says whether the first
+    is better at all: better, worse, or unclear. `reason` says why there is no verdict, or how the comparison ended.
     """
 
     claim: Claim
@@ -40,7 +39,6 @@ class Finding:
     comparison: Comparison | None = None
     started_at: str = ""
     seconds: float = 0.0
-    asked: DeviceSpec | None = None
 
 
 def adapt(spec: DeviceSpec, claim: Claim) -> DeviceSpec:
@@ -62,6 +60,9 @@ def _why_not(claim: Claim, spec: DeviceSpec) -> str | None:
         check_runtime(spec.hardware, claim.pair.runtime, spec.dtype)
     except DefinitionError as error:
         return str(error)
+    wanted, own = find_runtime(claim.pair.runtime), find_runtime(spec.runtime)
+    if wanted.takes != own.takes:
+        return f"it asks for the runtime {wanted.name!r}, which runs {wanted.takes}, and this device runs {own.takes}"
     return None
 
 
@@ -69,7 +70,6 @@ def check(
     claim: Claim,
     device: Device,
     *,
-    asked: DeviceSpec | None = None,
     seed: int = 0,
     watch: Callable[[Progress], object] = lambda progress: None,
     comparing: Callable[..., Comparison] = compare,
@@ -82,7 +82,6 @@ def check(
     Args:
         claim: what is checked.
         device: open, as `adapt` gives it for the claim.
-        asked: the device as it was asked for, which `adapt` was given.
         seed: of weights and orders.
         watch: called before every process of a comparison.
         comparing: compares two networks; tests bring their own.
@@ -93,7 +92,7 @@ def check(
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
     reason = _why_not(claim, device.spec)
     if claim.pair is None or reason is not None:
-        return Finding(claim, device.spec, NOT_HERE, reason=reason or "", started_at=started_at, asked=asked)
+        return Finding(claim, device.spec, NOT_HERE, reason=reason or "", started_at=started_at)
     assert claim.pair.runtime in (None, device.spec.runtime), "the device was made by adapt"
     try:
         if claim.pair.figure == "latency":
@@ -102,7 +101,7 @@ def check(
             finding = _count(claim, claim.pair, device)
     except CandidateError as error:
         finding = Finding(claim, device.spec, BROKE, reason=str(error))
-    return replace(finding, started_at=started_at, seconds=time.monotonic() - began, asked=asked)
+    return replace(finding, started_at=started_at, seconds=time.monotonic() - began)
 
 
 def _measure(

@@ -1,21 +1,17 @@
-"""Findings as a parquet file, typed and with units, and as a page of Markdown."""
+"""Findings as a parquet file, typed and with units."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nasbench.claims.check import HOLDS, HOLDS_NOT, VERDICTS, Finding
+from nasbench.claims.check import VERDICTS, Finding
 from nasbench.claims.claim import Pair, Side
-from nasbench.records import DeviceSpec
 from nasbench.runtime.base import find_runtime
 from nasbench.store.columns import Column
-from nasbench.store.manifest import circumstances
-from nasbench.store.parquet import make_table, write_table
-from nasbench.store.schema import SCHEMA, dump_json, parse_time
-from nasbench.units import format_seconds
+from nasbench.store.found import read_found, write_found
+from nasbench.store.schema import dump_json, parse_time
 
 FILE = "claims.parquet"
 
@@ -44,7 +40,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("claimed_on", "string", "-", "device or setting that it was claimed for", lambda row: row.claim.claimed_on),
     Column("equal", "string", "-", "what the two have in common there", lambda row: row.claim.equal),
     Column("note", "string", "-", "what was chosen where the paper leaves it open", lambda row: row.claim.note),
-    _pair("first", "string", "-", "the network that is said to be better", lambda pair: pair.first.name),
+    _pair("first", "string", "-", "the network that the claim is about", lambda pair: pair.first.name),
     _pair("second", "string", "-", "the network that it is compared with", lambda pair: pair.second.name),
     _pair("first_architecture", "string", "-", "its digest", lambda pair: _digest(pair.first)),
     _pair(
@@ -99,116 +95,30 @@ COLUMNS: tuple[Column, ...] = (
 def write_findings(folder: Path, findings: Sequence[Finding], asked: Mapping[str, Any]) -> None:
     """Write what was found so far; called after every claim. Raises StoreError when the folder cannot be written."""
     packages = {package for finding in findings for package in find_runtime(finding.device.runtime).packages}
-    manifest = {
-        "kind": "claims",
-        "settings": dict(asked),
-        **circumstances(sorted({*packages, "torch", "numpy", "pandas", "pyarrow"})),
-    }
-    metadata = {
-        "nasbench.schema": str(SCHEMA),
-        "nasbench.table": "claims",
-        "nasbench.manifest": dump_json(manifest, "manifest"),
-    }
-    write_table(folder / FILE, make_table(COLUMNS, findings, metadata))
+    write_found(folder / FILE, COLUMNS, findings, "claims", asked, packages)
 
 
-def summarize(findings: Sequence[Finding]) -> str:
-    """Say how many hold and how many do not, by device."""
-    return "\n".join(f"{device.name}: {_count_verdicts(some)}" for device, some in _by_device(findings))
+Row = Mapping[str, Any]
+"""A finding as it is stored: a value for each of `COLUMNS`, by name."""
 
 
-def describe_ratio(finding: Finding) -> str:
-    """Show a ratio with its interval, such as `0.71 (0.70 to 0.72)`."""
-    if finding.ratio is None:
-        return "-"
-    if finding.low is None or finding.high is None or finding.low == finding.high:
-        return f"{finding.ratio:.3g}"
-    return f"{finding.ratio:.3g} ({finding.low:.3g} to {finding.high:.3g})"
+def as_rows(findings: Sequence[Finding]) -> list[Row]:
+    """Give findings as they are stored."""
+    return [{column.name: column.read(finding) for column in COLUMNS} for finding in findings]
 
 
-def _by_device(findings: Sequence[Finding]) -> Iterator[tuple[DeviceSpec, list[Finding]]]:
-    """Give the findings of each device that was asked for, whatever runtimes claims have brought."""
-    for device in dict.fromkeys(finding.asked or finding.device for finding in findings):
-        yield device, [finding for finding in findings if (finding.asked or finding.device) == device]
+def read_rows(folders: Sequence[Path]) -> list[Row]:
+    """Read stored findings; of a claim and device that were checked in several folders the last one's counts.
 
-
-def _count_verdicts(findings: Sequence[Finding]) -> str:
-    counts = Counter(finding.verdict for finding in findings)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-
-
-def as_page(findings: Sequence[Finding]) -> str:
-    """Give the findings as a page of Markdown: a table a device, why some have no verdict, and the claims."""
-    lines = [
-        "# Do the papers' claims of speed hold here?",
-        "",
-        "Written by `nasbench claims --page`. A ratio is what the first takes over what the second takes; of latencies "
-        "it is measured in turns, over n processes, with a 95 % interval. Every network has its own resolution; the "
-        "batch is 1 and the runtime the device's, unless beside the figure another is named. What was claimed for "
-        "another device and does not hold here is a finding, and no error of the paper.",
-        "",
-    ]
-    for device, some in _by_device(findings):
-        dates = sorted(finding.started_at[:10] for finding in some)
-        threads = f"{device.threads} thread{'s' if device.threads > 1 else ''}"
-        lines += [
-            f"## On `{device.name}`: {_count_verdicts(some)}",
-            "",
-            f"Runtime {device.runtime}, {threads}, {device.dtype}; {_describe_host(some)}{dates[-1]}.",
-            "",
-            *_table(some),
-            "",
-        ]
-        told = [finding for finding in some if finding.verdict not in (HOLDS, HOLDS_NOT)]
-        lines += [f"- `{finding.claim.name}`: {finding.verdict}, {finding.reason}" for finding in told]
-        lines += [""] if told else []
-    lines += ["## The claims", ""]
-    for claim in {finding.claim.name: finding.claim for finding in findings}.values():
-        note = f" {claim.note}" if claim.note else ""
-        words = f"{claim.says}. Claimed on: {claim.claimed_on}. Equal: {claim.equal}. {claim.source}.{note}"
-        lines.append(f"- `{claim.name}`: {words}")
-    return "\n".join(lines) + "\n"
-
-
-def _describe_host(findings: Sequence[Finding]) -> str:
-    """Name the processor, if anything was measured."""
-    hosts = (finding.comparison.host for finding in findings if finding.comparison)
-    models = dict.fromkeys(str(host["cpu_model"]) for host in hosts if host.get("cpu_model"))
-    return "".join(f"{model}; " for model in models)
-
-
-def _table(findings: Sequence[Finding]) -> list[str]:
-    lines = [
-        "| claim | first | second | figure | claimed | found, 95 % interval | n | first takes | verdict |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for finding in findings:
-        pair = finding.claim.pair
-        if pair is None:
-            continue
-        takes = finding.comparison and finding.comparison.first_s
-        cells = (
-            finding.claim.name,
-            _show(pair.first),
-            _show(pair.second),
-            pair.words,
-            f"{pair.at_most:.3g}",
-            describe_ratio(finding),
-            str(finding.comparison.processes) if finding.comparison else "-",
-            format_seconds(takes[0]) if takes else "-",
-            describe_verdict(finding),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _show(side: Side) -> str:
-    return side.name if side.architecture is None else f"{side.name}, {side.architecture.input_shape[1]} px"
-
-
-def describe_verdict(finding: Finding) -> str:
-    """Give the verdict, and where a claim does not hold whether the first is better all the same."""
-    if finding.verdict == HOLDS_NOT and finding.direction:
-        words = {"better": "but better", "worse": "and worse", "unclear": "nor shown to be better"}[finding.direction]
-        return f"{finding.verdict}, {words}"
-    return finding.verdict
+    Raises:
+        RunNameError: a folder has none.
+        StoreError: they cannot be read; DamagedRunError where they were altered.
+    """
+    rows: dict[tuple[str, str], Row] = {}
+    for folder in folders:
+        found = read_found(folder, Path(FILE).stem)
+        names, plain = list(found.columns), found.astype(object).where(found.notna(), None)
+        for values in plain.itertuples(index=False, name=None):
+            row = dict(zip(names, values, strict=True))
+            rows[row["claim"], row["device"]] = row
+    return list(rows.values())

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasbench.cli.tables import print_rows
-from nasbench.errors import DefinitionError, DeviceError, RunNameError
+from nasbench.errors import DefinitionError, DeviceError
 
 if TYPE_CHECKING:
     from nasbench.claims.check import Finding
     from nasbench.claims.claim import Claim
+    from nasbench.claims.table import Row
     from nasbench.measure.compare import Progress
     from nasbench.records import DeviceSpec
 
@@ -34,6 +35,10 @@ def claims(
     run: Annotated[
         Path | None, typer.Option(help="Folder of the findings.  [default: results/DATE-claims-DEVICE]")
     ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Show what earlier checks found, measure nothing; repeat it, the last one counts."),
+    ] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE.md", help="Write a page of Markdown too.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show what would be checked, and measure nothing.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object, no table.")] = False,
@@ -47,18 +52,36 @@ def claims(
     What is found is stored after every claim, in claims.parquet.
     """
     from nasbench.claims.claim import CLAIMS, choose_claims, load_claims
+    from nasbench.claims.page import as_page
+    from nasbench.claims.table import FILE, as_rows, read_rows
     from nasbench.cli.checks import find_spec, split_names
 
+    if page is not None and not page.absolute().parent.is_dir():
+        raise DefinitionError(f"--page {page}: there is no folder {page.parent}; make it first")
+    if source:
+        _refuse_beside_from(
+            names=names, family=family, device=device, file=file, threads=threads, run=run, list=listing
+        )
+        rows = read_rows(source)
+        if page is not None:
+            page.write_text(as_page(rows), encoding="utf-8")
+        _print(rows, source[-1], f"wrote {page}" if page else "", json_output)
+        return
     chosen = choose_claims(load_claims(file or CLAIMS), split_names(family or ""), names or ())
     if listing:
         _list(chosen, json_output)
         return
-    if page is not None and not page.absolute().parent.is_dir():
-        raise DefinitionError(f"--page {page}: there is no folder {page.parent}; make it first")
     asked = {"file": str(file) if file else None, "threads": threads, "seed": seed}
     specs = [find_spec(name, threads=threads) for name in dict.fromkeys(device or ["cpu"])]
     findings, folder = _check(chosen, specs, asked, run, page)
-    _print(findings, folder, page, json_output)
+    _print(as_rows(findings), folder, f"wrote {folder}/{FILE}{f' and {page}' if page else ''}", json_output)
+
+
+def _refuse_beside_from(**given: object) -> None:
+    for name, value in given.items():
+        if value:
+            option = "names of claims" if name == "names" else f"--{name}"
+            raise DefinitionError(f"--from shows all that was found; leave out {option}")
 
 
 def _list(chosen: Sequence[Claim], json_output: bool) -> None:
@@ -75,21 +98,19 @@ def _check(
     chosen: Sequence[Claim], specs: Sequence[DeviceSpec], asked: Mapping[str, Any], run: Path | None, page: Path | None
 ) -> tuple[list[Finding], Path]:
     from nasbench.claims.check import check
-    from nasbench.claims.table import as_page, write_findings
+    from nasbench.claims.page import as_page
+    from nasbench.claims.table import as_rows, write_findings
     from nasbench.cli.interrupt import ending_orderly
     from nasbench.cli.status import StatusLine
     from nasbench.device.load import open_device
-    from nasbench.store.manifest import dated_folder
+    from nasbench.store.manifest import free_folder
 
-    folder = run or dated_folder("claims", *(spec.name for spec in specs))
-    if folder.exists():
-        raise RunNameError(f"{folder} is there already; choose another name")
-    folder.mkdir(parents=True)
+    folder = free_folder(run, "claims", *(spec.name for spec in specs))
     asked = {**asked, "claims": [claim.name for claim in chosen], "devices": [spec.name for spec in specs]}
     findings: list[Finding] = []
 
     def last_words() -> str:
-        return f"interrupted; {_describe_rest(chosen, specs, findings, folder)}"
+        return f"interrupted; {_describe_rest(chosen, specs, findings, folder, asked)}"
 
     with ending_orderly(last_words), StatusLine() as line:
         try:
@@ -101,12 +122,13 @@ def _check(
                         def watch(progress: Progress, prefix: str = prefix) -> None:
                             line.update(f"{prefix}   process {progress.processes + progress.discarded + 1}")
 
-                        findings.append(check(claim, device, asked=spec, seed=asked["seed"], watch=watch))
+                        findings.append(check(claim, device, seed=asked["seed"], watch=watch))
+                        folder.mkdir(parents=True, exist_ok=True)
                         write_findings(folder, findings, asked)
                         if page is not None:
-                            page.write_text(as_page(findings), encoding="utf-8")
+                            page.write_text(as_page(as_rows(findings)), encoding="utf-8")
         except DeviceError:
-            line.say(_describe_rest(chosen, specs, findings, folder))
+            line.say(_describe_rest(chosen, specs, findings, folder, asked))
             raise
     return findings, folder
 
@@ -123,44 +145,52 @@ def _by_runtime(
 
 
 def _describe_rest(
-    chosen: Sequence[Claim], specs: Sequence[DeviceSpec], findings: Sequence[Finding], folder: Path
+    chosen: Sequence[Claim],
+    specs: Sequence[DeviceSpec],
+    findings: Sequence[Finding],
+    folder: Path,
+    asked: Mapping[str, Any],
 ) -> str:
     """Say where the findings are, and how to check what is left."""
     done = {(finding.claim.name, finding.device.name) for finding in findings}
+    options = "".join(f" --{name} {asked[name]}" for name in ("file", "threads", "seed") if asked[name])
     words = f"the {len(findings)} claims that were checked are in {folder}"
     for spec in specs:
         left = [claim.name for claim in chosen if (claim.name, spec.name) not in done]
         if left:
-            words += f"\nwhat is left: nasbench claims --device {spec.name} {' '.join(left)}"
+            words += f"\nwhat is left: nasbench claims --device {spec.name}{options} {' '.join(left)}"
     return words
 
 
-def _print(findings: Sequence[Finding], folder: Path, page: Path | None, json_output: bool) -> None:
+def _print(rows: Sequence[Row], folder: Path, wrote: str, json_output: bool) -> None:
     from nasbench.claims.check import HOLDS, HOLDS_NOT
-    from nasbench.claims.table import FILE, describe_ratio, describe_verdict, summarize
+    from nasbench.claims.page import describe_claimed, describe_figure, describe_ratio, describe_verdict, summarize
 
     if json_output:
-        typer.echo(json.dumps({"run": str(folder), "findings": [_data(finding) for finding in findings]}))
+        typer.echo(json.dumps({"run": str(folder), "findings": [_data(row) for row in rows]}))
         return
-    rows = [
+    cells = [
         (
-            finding.claim.name,
-            finding.device.name,
-            finding.claim.pair.words if finding.claim.pair else "-",
-            f"{finding.claim.pair.at_most:.3g}" if finding.claim.pair else "-",
-            describe_ratio(finding),
-            describe_verdict(finding),
-            finding.claim.says if finding.verdict in (HOLDS, HOLDS_NOT) else finding.reason,
+            row["claim"],
+            row["device"],
+            describe_figure(row, rows),
+            describe_claimed(row),
+            describe_ratio(row),
+            describe_verdict(row),
+            row["says"] if row["verdict"] in (HOLDS, HOLDS_NOT) else row["reason"],
         )
-        for finding in findings
+        for row in rows
     ]
     columns = ("claim", "device", "figure", "claimed", "found, 95 % interval", "verdict", "says, or why not")
-    print_rows("claims", columns, rows, keys=2)
-    typer.echo(summarize(findings))
-    typer.echo(f"wrote {folder}/{FILE}{f' and {page}' if page else ''}")
+    print_rows("claims", columns, cells, keys=2)
+    typer.echo(summarize(rows))
+    if wrote:
+        typer.echo(wrote)
 
 
-def _data(finding: Finding) -> dict[str, Any]:
-    from nasbench.claims.table import COLUMNS
-
-    return {column.name: column.read(finding) for column in COLUMNS if column.name not in ("host", "started_at")}
+def _data(row: Row) -> dict[str, Any]:
+    return {
+        name: value.tolist() if hasattr(value, "tolist") else value
+        for name, value in row.items()
+        if name not in ("host", "started_at")
+    }

@@ -21,6 +21,7 @@ from nasbench.cli import (
     repair,
     search,
     show,
+    study,
     worker_command,
 )
 from nasbench.errors import DatasetError, DefinitionError, NasbenchError
@@ -44,6 +45,7 @@ app.command("repair")(repair.repair)
 app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
+app.add_typer(study.study, name="study")
 app.command("devices")(devices.devices)
 app.command("worker-command")(worker_command.worker_command)
 

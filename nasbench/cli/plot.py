@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nasbench.store.parquet import Run
 
 KINDS = ("front", "published", "throughput", "samples")
+STUDIES = ("guidelines", "correlation", "efficiency", "waterline", "resolution")
+"""The figures of `nasbench.plot.studies`, which imports what draws them."""
 
 
 def plot(
@@ -22,11 +24,11 @@ def plot(
     kind: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(KINDS),
+            metavar="|".join((*KINDS, *STUDIES)),
             help="The Pareto front of a search; measured latency against the top-1 that papers state and searches "
-            "found; latency against images per second over batches; every raw sample.  [default: front for searches; "
-            "published for searches and benches; of benches, throughput for several batches, published for three or "
-            "more networks with a published top-1, else samples]",
+            "found; latency against images per second over batches; every raw sample; what a study found.  "
+            "[default: front for searches; published for searches and benches; of benches, throughput for several "
+            "batches, published for three or more networks with a published top-1, else samples; a study's own]",
         ),
     ] = None,
     out: Annotated[
@@ -44,12 +46,16 @@ def plot(
     from nasbench.plot.table import check_table
     from nasbench.store.parquet import read_run
 
-    if kind is not None and kind not in KINDS:
-        raise unknown_name("kind of figure", kind, KINDS)
+    if kind is not None and kind not in (*KINDS, *STUDIES):
+        raise unknown_name("kind of figure", kind, (*KINDS, *STUDIES))
     if table is not None:
         check_table(table)
     if table is not None and kind not in (None, "published"):
         raise DefinitionError(f"--table holds what --kind published draws, and --kind is {kind}; leave one of them out")
+    study = _choose_study(kind, runs, table)
+    if study is not None:
+        _draw_study(study, runs, out or Path(f"{study}.png"), width, x is None and y is None and table is None)
+        return
     read = [read_run(run) for run in runs]
     chosen = kind or ("published" if table is not None else _choose(read))
     path = out or Path(f"{chosen}.png")
@@ -69,6 +75,28 @@ def plot(
     typer.echo(f"wrote {path}")
     if chosen == "published":
         _tell_networks(read, table)
+
+
+def _choose_study(kind: str | None, folders: Sequence[Path], table: Path | None) -> str | None:
+    """Give the figure of a study that is asked for, or that a folder alone holds; None for a figure of runs."""
+    from nasbench.plot.studies import study_figures
+
+    if kind is not None:
+        return kind if kind in STUDIES else None
+    if len(folders) > 1 or table is not None:
+        return None
+    return next(iter(study_figures(folders[0])), None)
+
+
+def _draw_study(kind: str, folders: Sequence[Path], path: Path, width: str, plain: bool) -> None:
+    from nasbench.plot.studies import draw_study
+
+    if len(folders) > 1:
+        raise DefinitionError(f"--kind {kind} draws one study; {len(folders)} folders were given")
+    if not plain:
+        raise DefinitionError(f"--x, --y and --table are for runs; {folders[0]} is drawn as a study, as {kind}")
+    draw_study(kind, folders[0], path, width)
+    typer.echo(f"wrote {path}")
 
 
 def _tell_networks(runs: Sequence[Run], table: Path | None) -> None:

@@ -13,7 +13,7 @@ from nasbench.device.base import Layers, Turn
 from nasbench.device.verdict import check_latencies
 from nasbench.errors import Crashed
 from nasbench.isolation_child import clean
-from nasbench.runtime.layers import LAYER_KINDS, Layer
+from nasbench.layers import LAYER_KINDS, Layer
 
 _Check = Callable[[Any], bool]
 
@@ -110,6 +110,8 @@ _LAYER: Mapping[str, _Check] = {
     "macs": _is_count,
     "output_shape": _all(_is_count),
     "seconds": _is_amount,
+    "low_s": _maybe(_is_amount),
+    "high_s": _maybe(_is_amount),
 }
 _ENERGY: Mapping[str, _Check] = {
     "energy_j": _maybe(_is_positive),
@@ -181,14 +183,20 @@ def read_turn(told: Any) -> Turn:
 
 def read_layers(answer: Mapping[str, Any]) -> Layers:
     """Read what `nasbench.device.profiling.take_layers` answered; raises as `check_answer`."""
-    _check(answer, {"layers": _all(_is_record), "latency_s": _is_positive}, "")
+    _check(answer, {"layers": _all(_is_record), "latency_s": _is_positive, "passes": _is_count}, "")
     for layer in answer["layers"]:
         _check(layer, _LAYER, "layers.")
     layers = tuple(
-        Layer(clean(one["name"], 200), one["kind"], one["macs"], tuple(one["output_shape"]), one["seconds"])
+        Layer(
+            **{
+                **{name: one[name] for name in _LAYER},
+                "name": clean(one["name"], 200),
+                "output_shape": tuple(one["output_shape"]),
+            }
+        )
         for one in answer["layers"]
     )
-    return Layers(layers, answer["latency_s"])
+    return Layers(layers, answer["latency_s"], answer["passes"])
 
 
 def read_side(report: Mapping[str, Any], sides: int) -> int | None:

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from nasbench.errors import DefinitionError
+from nasbench.layers import Layer
 from nasbench.records import DeviceSpec, Measurement, TimingPlan
 from nasbench.runtime.base import RUNTIMES
-from nasbench.runtime.layers import Layer
 from nasbench.space.architecture import Architecture
 
 
@@ -33,10 +33,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What each layer of a network takes, and the median time of a whole inference that nobody profiled meanwhile."""
+    """What each layer of a network takes over so many passes, and the median of as many plain inferences in between."""
 
     layers: tuple[Layer, ...]
     latency_s: float
+    passes: int
+
+    @property
+    def macs(self) -> int:
+        """Give the multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
 
     @property
     def idle_share(self) -> float:
@@ -87,6 +93,11 @@ class Device(ABC):
             CandidateError: one of them failed; its `side` and the text say which, if that is known.
             DeviceError: the device is gone.
         """
+
+    @property
+    def tells_layers(self) -> bool:
+        """Say whether `take_layers` can be called."""
+        return False
 
     def take_layers(self, architecture: Architecture, plan: TimingPlan) -> Layers:
         """Time every layer of a network, in one fresh process.

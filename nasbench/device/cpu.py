@@ -114,9 +114,14 @@ class CpuDevice(Device):
             "reasons": [*judge_noise(answer["noise"], self.spec.threads).reasons, *unsettled(answer["settled"], plan)],
         }
 
+    @property
+    def tells_layers(self) -> bool:
+        """Say whether the runtime can be profiled; on devices that build on this one nothing is known of it."""
+        return self.spec.backend == "cpu" and self._kind.tells_layers
+
     def take_layers(self, architecture: Architecture, plan: TimingPlan) -> Layers:
         """Time every layer of a network in a fresh process; raises as the contract says."""
-        if self.spec.backend != "cpu" or not self._kind.tells_layers:
+        if not self.tells_layers:
             return super().take_layers(architecture, plan)
         request, graphs = self.request([architecture], plan)
         with self._worker(LAYERS_TASK) as worker:

@@ -47,4 +47,5 @@ def take_layers(request: Mapping[str, Any], link: Link) -> dict[str, Any]:
             profile.run()
             if sum(seconds) > plan.max_sampling_s:
                 break
-        return {"layers": [asdict(layer) for layer in profile.end()], "latency_s": statistics.median(seconds)}
+        layers = [asdict(layer) for layer in profile.end()]
+        return {"layers": layers, "latency_s": statistics.median(seconds), "passes": len(seconds)}

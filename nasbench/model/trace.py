@@ -6,15 +6,17 @@ nothing afterwards. `build` reads the shapes from here and `cost` the counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nasbench.errors import BuildError, DefinitionError, ShapeError
@@ -125,7 +127,7 @@ def trace_row(block: Block, shape: Shape) -> RowTrace:
 
 def trace_module(module: nn.Module, shape: Shape) -> RowTrace:
     """Trace a module on the meta device on one input shape; what it raises is torch's."""
-    counter = _Counter()
+    counter = _Counter(chain(module.parameters(), module.buffers()))
     with counter, torch.no_grad():
         output = module(make_input(shape, torch.device("meta")))
     streams = (output,) if isinstance(output, Tensor) else output
@@ -193,11 +195,19 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     poolings; so half of its count is the MACs as papers give them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
         self.activations = 0
         self.traffic = 0
+        # Weights and all that is made of them alone, by their memory, which is held so that no other gets its address.
+        self._constants: dict[int, torch.UntypedStorage] = {}
+        self._keep(weights)
+
+    def _keep(self, tensors: Iterable[Tensor]) -> None:
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self._constants[storage._cdata] = storage
 
     def __torch_dispatch__(
         self,
@@ -207,30 +217,31 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
+        tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        given = [one for one in tree_leaves(output) if isinstance(one, Tensor)]
+        if all(map(self._is_constant, tensors)):
+            self._keep(given)
+        else:  # a constant that is written to is none any more
+            for one in given:
+                self._constants.pop(one.untyped_storage()._cdata, None)
         macs = count_macs(func, args, kwargs or {}, output)
         if macs is not None:
             first = _first_output(output)
             self.macs += macs
             self.activations += prod(first.shape)
-            self.traffic += prod(first.shape) + sum(prod(taken.shape) for taken in _taken(func, args))
+            self.traffic += prod(first.shape) + sum(
+                prod(taken.shape) for taken in tensors if not self._is_constant(taken)
+            )
         return output
+
+    def _is_constant(self, tensor: Tensor) -> bool:
+        return tensor.untyped_storage()._cdata in self._constants
 
 
 def count_macs(func: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> int | None:
     """Count an operation's multiply-accumulates, half of what torch's flop counter has for it; None if it has none."""
     formula = flop_registry.get(func._overloadpacket)
     return None if formula is None else int(formula(*args, **kwargs, out_val=output)) // 2
-
-
-_aten: Any = torch.ops.aten
-_WEIGHTED = {_aten.addmm: 1, _aten.mm: 0, _aten.convolution: 0}
-"""Operations that have a weight, and which of their arguments is none."""
-
-
-def _taken(func: Any, args: Sequence[Any]) -> list[Tensor]:
-    """Give the operands of an operation that are no weights; a product of two activations has two."""
-    weighted = _WEIGHTED.get(func._overloadpacket)
-    return [args[weighted]] if weighted is not None else [one for one in args if isinstance(one, Tensor)]
 
 
 def _first_output(output: Any) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from nasbench.runtime.layers import Layer
+    from nasbench.layers import Layer
 
     Images = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import onnxruntime
 
 from nasbench.errors import MeasurementError
-from nasbench.runtime.layers import OTHER, PRODUCT, Layer, join_passes, name_convolution
+from nasbench.layers import OTHER, PRODUCT, Layer, join_passes, name_convolution
 
 Shape = tuple[int, ...]
 
@@ -73,16 +73,10 @@ def _convolution_weights(graph: Path) -> list[Shape]:
 _CONVOLUTIONS = {"Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1, "QLinearConv": 3}
 """Operators that convolve, and which of their inputs is the weight."""
 
-_PRODUCTS = {
-    "Gemm": 1,
-    "FusedGemm": 1,
-    "MatMul": 1,
-    "FusedMatMul": 1,
-    "MatMulInteger": 1,
-    "QGemm": 3,
-    "QLinearMatMul": 3,
-}
-"""Operators that multiply matrices, and which of their inputs is the right one."""
+_PRODUCTS = frozenset(
+    ("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulInteger", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
+)
+"""Operators that multiply matrices."""
 
 
 def _read_node(event: Mapping[str, Any], weights: list[Shape]) -> Layer:
@@ -94,8 +88,12 @@ def _read_node(event: Mapping[str, Any], weights: list[Shape]) -> Layer:
     if operator in _CONVOLUTIONS:
         executed = takes[_CONVOLUTIONS[operator]]
         weight = _find_weight(executed, weights)
-        kind = name_convolution(takes[0][1], executed)
+        last = output[1] != executed[0] == output[-1]  # channels innermost, as integers are convolved
+        kind = name_convolution(takes[0][-1 if last else 1], executed)
         macs = prod(output) * weight[0] // executed[0] * prod(weight[1:])
+    elif operator == "ConvTranspose":
+        kind = name_convolution(takes[0][1], takes[1], groups=output[1] // takes[1][1])
+        macs = prod(takes[0]) * prod(takes[1][1:])
     elif operator in _PRODUCTS and output:
         kind, macs = PRODUCT, prod(output) * _inner(takes[0], output)
     name = str(event["name"]).removesuffix("_kernel_time")

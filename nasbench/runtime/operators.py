@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import sdpa_flop_count
 
+from nasbench.layers import OTHER, PRODUCT, Layer, join_passes, name_convolution
 from nasbench.model.trace import count_macs
-from nasbench.runtime.layers import OTHER, PRODUCT, Layer, join_passes, name_convolution
 
 
 class OperatorProfile:
@@ -69,7 +69,7 @@ class _Clock(TorchDispatchMode):  # type: ignore[no-untyped-call]
         macs = _count_attention(args) if func is _ATTENTION else count_macs(func, args, named, output)
         kind = OTHER if macs is None else PRODUCT
         if func is torch.ops.aten.convolution.default:
-            kind = name_convolution(args[0].shape[1], args[1].shape)
+            kind = name_convolution(args[0].shape[1], args[1].shape, groups=args[8])
         first = output if isinstance(output, Tensor) else next((o for o in output if isinstance(o, Tensor)), None)
         shape = () if first is None else tuple(first.shape)
         self.operators.append(Layer(str(func), kind, macs or 0, shape, seconds))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench import __version__, host
+from nasbench.errors import RunNameError
 
 
 def installed_version(package: str) -> str | None:
@@ -45,4 +46,16 @@ def dated_folder(*words: str) -> Path:
     folder, number = stem, 2
     while folder.exists():
         folder, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    return folder
+
+
+def free_folder(asked: Path | None, *words: str) -> Path:
+    """Give the folder that a user asked for, or else a dated one; it is made when there is something to write.
+
+    Raises:
+        RunNameError: it is a file, or holds something.
+    """
+    folder = asked or dated_folder(*words)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunNameError(f"{folder} is there already; choose another name")
     return folder

@@ -379,6 +379,17 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def _read(path: Path) -> pa.Table:
+    return _with_missing_columns(read_sealed(path), TABLES[path.stem])
+
+
+def read_sealed(path: Path) -> pa.Table:
+    """Read a file as `write_table` wrote it, every byte checked.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StoreError: it cannot be read, or a newer nasbench wrote it.
+        DamagedRunError: it is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -397,7 +408,7 @@ def _read(path: Path) -> pa.Table:
     except (OSError, KeyError, ValueError) as error:
         raise DamagedRunError(f"{path} is damaged: {error}") from error
     check_version(version, str(path))
-    return _with_missing_columns(table, TABLES[path.stem])
+    return table
 
 
 def _with_missing_columns(table: pa.Table, columns: Sequence[Column]) -> pa.Table:

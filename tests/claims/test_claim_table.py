@@ -10,7 +10,8 @@ import pytest
 
 from nasbench.claims.check import Finding
 from nasbench.claims.claim import Claim, Pair, Side
-from nasbench.claims.table import COLUMNS, FILE, as_page, describe_ratio, describe_verdict, summarize, write_findings
+from nasbench.claims.page import as_page, describe_claimed, describe_ratio, describe_verdict, summarize
+from nasbench.claims.table import COLUMNS, FILE, as_rows, read_rows, write_findings
 from nasbench.records import DeviceSpec
 from tests.measure.turning_device import network
 
@@ -55,11 +56,14 @@ def test_findings_are_a_parquet_file_with_types_and_units(tmp_path):
 
 
 def test_a_page_holds_a_table_for_each_device_and_why_others_are_not_compared():
-    page = as_page(ALL)
+    page = as_page(as_rows(ALL))
 
     assert page.index("## On `cpu`: 1 holds, 1 not comparable here") < page.index("## On `cpu-onnx`: 1 does not hold")
-    assert "Runtime onnx, 2 threads, fp32; 2026-01-02." in page
-    assert "| one | small, 16 px | large, 16 px | latency | 0.5 | 0.4 (0.39 to 0.41) | - | - | holds |" in page
+    assert "Runtime onnx, 2 threads; 2026-01-02." in page
+    assert (
+        "| one | small, 16 px | large, 16 px | latency | 0.5, up to 0.525 | 0.4 (0.39 to 0.41) | - | - | holds |"
+        in page
+    )
     assert "does not hold, but better" in page
     assert "- `two`: not comparable here, it takes a rocket" in page
     assert page.endswith("- `two`: it is faster. Claimed on: a phone. Equal: accuracy. A paper.\n")
@@ -69,26 +73,25 @@ WITH_RUNTIME = replace(
     HOLDS,
     claim=replace(CLAIM, name="three", pair=replace(CLAIM.pair, runtime="onnx", batch=4)),
     device=replace(CPU, runtime="onnx"),
-    asked=CPU,
 )
 
 
 def test_findings_of_a_device_stay_together_whatever_runtimes_claims_have_brought(tmp_path):
-    findings = [replace(HOLDS, asked=CPU), WITH_RUNTIME, ELSEWHERE]
+    findings = [HOLDS, WITH_RUNTIME, ELSEWHERE]
     write_findings(tmp_path, findings, {"seed": 0})
-    page = as_page(findings)
+    page = as_page(as_rows(findings))
 
     table = pq.read_table(tmp_path / FILE)
     assert table["runtime"].to_pylist() == ["eager", "onnx", "eager"]
     assert table["device_digest"].to_pylist() == [CPU.digest, WITH_RUNTIME.device.digest, CPU.digest]
     assert table["figure"].to_pylist() == ["latency", "latency", None]
-    assert summarize(findings) == "cpu: 2 holds, 1 not comparable here"
-    assert page.count("## On ") == 1 and "Runtime eager, 1 thread, fp32; 2026-01-02." in page
-    assert "| three | small, 16 px | large, 16 px | latency, onnx, batch 4 | 0.5 |" in page
+    assert summarize(as_rows(findings)) == "cpu: 2 holds, 1 not comparable here"
+    assert page.count("## On ") == 1 and "Runtime eager, 1 thread; 2026-01-02." in page
+    assert "| three | small, 16 px | large, 16 px | latency, onnx | 0.5, up to 0.525 |" in page
 
 
 def test_verdicts_are_counted_by_device():
-    assert summarize(ALL) == "cpu: 1 holds, 1 not comparable here\ncpu-onnx: 1 does not hold"
+    assert summarize(as_rows(ALL)) == "cpu: 1 holds, 1 not comparable here\ncpu-onnx: 1 does not hold"
 
 
 @pytest.mark.parametrize(
@@ -96,19 +99,40 @@ def test_verdicts_are_counted_by_device():
     [("better", "does not hold, but better"), ("worse", "does not hold, and worse"), (None, "does not hold")],
 )
 def test_a_claim_that_does_not_hold_says_whether_there_is_something_to_it(direction, words):
-    assert describe_verdict(replace(FAILS, direction=direction)) == words
+    assert describe_verdict(*as_rows([replace(FAILS, direction=direction)])) == words
+
+
+def test_a_claim_that_holds_within_its_tolerance_alone_says_so():
+    slower = replace(HOLDS, ratio=1.01, low=1.005, high=1.02, direction="worse")
+
+    assert describe_verdict(*as_rows([slower])) == "holds, within the tolerance alone"
+    assert describe_claimed(*as_rows([slower])) == "0.5, up to 0.525"
+
+
+def test_stored_findings_make_the_same_page_and_the_last_check_counts(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    write_findings(tmp_path / "a", ALL, {"seed": 0})
+    write_findings(tmp_path / "b", [replace(HOLDS, verdict="undecided", reason="too noisy")], {"seed": 1})
+
+    assert as_page(read_rows([tmp_path / "a"])) == as_page(as_rows(ALL))
+    assert [row["verdict"] for row in read_rows([tmp_path / "a", tmp_path / "b"])] == [
+        "undecided",
+        "does not hold",
+        "not comparable here",
+    ]
 
 
 def test_a_count_has_no_interval_to_show():
-    assert describe_ratio(replace(HOLDS, low=0.4, high=0.4)) == "0.4"
-    assert describe_ratio(ELSEWHERE) == "-"
+    assert describe_ratio(*as_rows([replace(HOLDS, low=0.4, high=0.4)])) == "0.4"
+    assert describe_ratio(*as_rows([ELSEWHERE])) == "-"
 
 
 def test_the_readme_of_results_shows_the_columns():
     text = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
     rows = [
         re.split(r"\s*\|\s*", line.strip("| "))
-        for line in text.partition("## claims.parquet")[2].splitlines()
+        for line in text.partition("## claims.parquet")[2].partition("\n## ")[0].splitlines()
         if line.startswith("| `")
     ]
 

@@ -78,7 +78,7 @@ def test_a_device_is_opened_for_each_runtime_and_its_findings_stay_together(here
     more = {
         "a": "",
         "b": "figure: params",
-        "c": "runtime: onnx\n    batch: 4",
+        "c": "runtime: channels_last\n    batch: 4",
         "d": "runtime: cuda_graph",
         "e": "batch: 2",
     }
@@ -88,12 +88,12 @@ def test_a_device_is_opened_for_each_runtime_and_its_findings_stay_together(here
     done = here("claims", "--file", "mine.yaml", "--run", "results/a", "--page", "page.md", check=0)
 
     table = pq.read_table(here.folder / "results/a/claims.parquet").to_pydict()
-    assert opened == ["eager", "closed", "onnx", "closed", "eager", "closed"]
-    assert compared == [("eager", 1), ("onnx", 4), ("eager", 2)]
+    assert opened == ["eager", "closed", "channels_last", "closed", "eager", "closed"]
+    assert compared == [("eager", 1), ("channels_last", 4), ("eager", 2)]
     assert list(zip(table["claim"], table["runtime"], table["verdict"], strict=True)) == [
         ("a", "eager", "failed"),
         ("b", "eager", "holds"),
-        ("c", "onnx", "failed"),
+        ("c", "channels_last", "failed"),
         ("d", "eager", "not comparable here"),
         ("e", "eager", "failed"),
     ]
@@ -118,3 +118,20 @@ def test_bad_input_ends_with_one_line(here, words, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len([line for line in done.stderr.splitlines() if line]) == 1
+
+
+def test_what_was_found_is_shown_again_and_nothing_is_measured(here):
+    here("claims", *COUNTED, "--run", "results/a", check=0)
+
+    done = here("claims", "--from", "results/a", "--page", "again.md", check=0)
+
+    assert "cpu: 2 holds, 1 not comparable here" in done.stdout and "wrote again.md" in done.stdout
+    assert "## On `cpu`: 2 holds" in (here.folder / "again.md").read_text()
+    assert json.loads(here("claims", "--from", "results/a", "--json", check=0).stdout)["findings"][0]["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["--device", "cpu"], "leave out --device"), (["--family", "hardnet"], "leave out --family")]
+)
+def test_nothing_can_be_chosen_of_what_was_found(here, words, told):
+    assert told in here("claims", "--from", "results/a", *words, check=2).stderr

@@ -1,5 +1,6 @@
 """`nasbench plot` of searches and benches together, and its tables."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,29 @@ def test_what_cannot_be_drawn_of_both_is_said_and_nothing_written(here, words, m
 
     assert message in said.stderr and len(said.stderr.splitlines()) == 1
     assert set(here.folder.iterdir()) == before
+
+
+@pytest.fixture
+def study(tmp_path):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
+    from written import write_all
+
+    return write_all(tmp_path / "study")
+
+
+def test_a_study_is_drawn_again_in_another_form(here, study):
+    assert here("plot", study, "--out", "figure.pdf", "--width", "single", check=0).stdout == "wrote figure.pdf\n"
+    assert here("plot", study, "--kind", "waterline", check=0).stdout == "wrote waterline.png\n"
+
+    assert (here.folder / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--x", "latency"], "--x, --y and --table are for runs"),
+        (["study", "--kind", "guidelines"], "draws one study; 2 folders"),
+    ],
+)
+def test_what_a_study_has_not_is_refused(here, study, words, told):
+    assert told in here("plot", "study", *words, check=2).stderr

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 
-from nasbench.device.answers import check_answer, check_turns_answer, read_side, read_turns
+from nasbench.device.answers import check_answer, check_turns_answer, read_layers, read_side, read_turns
 from nasbench.device.base import Turn
 from nasbench.errors import Crashed, MeasurementError
+from nasbench.layers import Layer
 
 ANSWER = {
     "build_s": 0.1,
@@ -236,3 +237,38 @@ def test_a_side_that_there_is_not_is_refused(side):
 
 def test_a_side_is_read_where_there_is_one():
     assert [read_side({"side": 1}, 2), read_side({"turns": []}, 2)] == [1, None]
+
+
+LAYERS = {
+    "layers": [
+        {
+            "name": "a",
+            "kind": "depthwise",
+            "macs": 9,
+            "output_shape": [1, 2],
+            "seconds": 0.1,
+            "low_s": 0.09,
+            "high_s": None,
+        }
+    ],
+    "latency_s": 0.2,
+    "passes": 15,
+}
+
+
+def test_layers_are_read():
+    told = read_layers(LAYERS)
+
+    assert told.layers == (Layer("a", "depthwise", 9, (1, 2), 0.1, 0.09),)
+    assert (told.latency_s, told.passes, told.macs) == (0.2, 15, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("kind", "magic"), ("macs", -1), ("output_shape", [1.5]), ("seconds", -0.1), ("name", 3)]
+)
+def test_a_layer_that_cannot_be_is_refused(name, value):
+    answer = copy.deepcopy(LAYERS)
+    answer["layers"][0][name] = value
+
+    with pytest.raises(Crashed, match=f"layers.{name}"):
+        read_layers(answer)

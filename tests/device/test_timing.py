@@ -282,3 +282,13 @@ def test_the_interval_covers_the_median_of_samples_that_follow_each_other():
         return values
 
     assert coverage(autocorrelated, 0.0, trials=200) >= 0.88
+
+
+def test_no_end_of_an_interval_of_times_is_negative():
+    """Two blocks of samples that lie far apart: Student's t of two values reaches far below the smaller one."""
+    seconds = [1e-3] * 5 + [1.0] * 5
+
+    mask = conclude_mask(seconds, [True] * 10, TimingPlan())
+
+    assert mask.low_s == 0.0
+    assert mask.high_s > 1.0

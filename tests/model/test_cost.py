@@ -12,12 +12,13 @@ import torch
 from block_rows import ROWS, cell_options, name_of, shape_of
 from families.deployed import counted_deployed
 from families.reference import counted_by_torch, published
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench.model.build import Network, build
 from nasbench.model.cost import count, count_row, count_rows
 from nasbench.model.deploy import deploy
-from nasbench.model.trace import make_input, make_meta_module, make_module
+from nasbench.model.trace import make_input, make_meta_module, make_module, trace_module
 from nasbench.records import Cost, Evaluation
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
@@ -271,6 +272,19 @@ def test_a_product_of_two_activations_takes_in_both():
 
     # 6 x 4 tokens: scores from 24 and 24 elements to 36, then 36 and 24 to 24
     assert trace_module(Attention(), (6, 4)).traffic == (24 + 24 + 36) + (36 + 24 + 24)
+
+
+def test_a_weight_that_is_spread_over_the_batch_is_no_traffic():
+    class Groups(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(3, 5, 4, device="meta"))
+
+        def forward(self, groups):
+            return groups @ self.weight.transpose(1, 2)
+
+    # (3, 6, 4) with a weight of (3, 5, 4), copied for each of the batch: from 72 elements to 90
+    assert trace_module(Groups(), (3, 6, 4)).traffic == 3 * 6 * 4 + 3 * 6 * 5
 
 
 @pytest.mark.parametrize("block", ROWS, ids=name_of)

@@ -10,7 +10,7 @@ from nasbench.model.blocks.registry import BLOCKS
 
 @BLOCKS.register("pool_linear")
 class PoolLinear(nn.Sequential):
-    """Average over the image, an optional norm, an optional hidden layer with activation, a linear classifier.
+    """Average over the image, an optional norm, optional hidden layers with activation, a linear classifier.
 
     (N, C, H, W) -> (N, classes). `out_channels` is the number of classes.
 
@@ -21,12 +21,22 @@ class PoolLinear(nn.Sequential):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int, *, norm: str, hidden: int, hidden_bias: bool, act: str
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        norm: str,
+        hidden: int,
+        hidden_layers: int,
+        hidden_bias: bool,
+        act: str,
     ) -> None:
         layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         if norm != "none":
             layers.append(nn.BatchNorm1d(in_channels) if norm == "batch" else nn.LayerNorm(in_channels, eps=1e-6))
         if hidden > 0:
-            layers += [nn.Linear(in_channels, hidden, bias=hidden_bias), make_activation(act)]
+            for width in (in_channels, *[hidden] * (hidden_layers - 1)):
+                layers += [nn.Linear(width, hidden, bias=hidden_bias), make_activation(act)]
         layers.append(nn.Linear(hidden or in_channels, out_channels))
         super().__init__(*layers)

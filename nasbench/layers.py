@@ -19,7 +19,8 @@ LAYER_KINDS = (DENSE, POINTWISE, GROUPED, DEPTHWISE, PRODUCT, OTHER)
 class Layer:
     """One operator of a network as the runtime executes it, in the order of execution.
 
-    `macs` and `output_shape` are for the whole batch. `seconds` is that of one pass, or the median over several.
+    `macs` and `output_shape` are for the whole batch. `seconds` is that of one pass, or the median over several, of
+    which half lie between `low_s` and `high_s`.
     """
 
     name: str
@@ -27,6 +28,8 @@ class Layer:
     macs: int
     output_shape: tuple[int, ...]
     seconds: float
+    low_s: float | None = None
+    high_s: float | None = None
 
 
 def join_passes(passes: Sequence[Sequence[Layer]]) -> tuple[Layer, ...]:
@@ -43,12 +46,18 @@ def join_passes(passes: Sequence[Sequence[Layer]]) -> tuple[Layer, ...]:
     for times in zip(*passes, strict=True):
         if len({replace(layer, seconds=0.0) for layer in times}) > 1:
             raise MeasurementError(f"inferences executed different layers where {times[0].name} was first")
-        joined.append(replace(times[0], seconds=statistics.median(layer.seconds for layer in times)))
+        seconds = [layer.seconds for layer in times]
+        low, middle, high = statistics.quantiles(seconds, method="inclusive") if len(seconds) > 1 else seconds * 3
+        joined.append(replace(times[0], seconds=middle, low_s=low, high_s=high))
     return tuple(joined)
 
 
-def name_convolution(in_channels: int, weight_shape: Sequence[int]) -> str:
-    """Say what kind of convolution has a weight (out, in of a group, height, width) and so many input channels."""
-    if weight_shape[1] != in_channels:
-        return DEPTHWISE if weight_shape[1] == 1 else GROUPED
+def name_convolution(in_channels: int, weight_shape: Sequence[int], groups: int | None = None) -> str:
+    """Say what kind of convolution has a weight (out, in of a group, height, width) and so many input channels.
+
+    A transposed one has a weight (in, out of a group, height, width); `groups` must be given for it.
+    """
+    groups = in_channels // weight_shape[1] if groups is None else groups
+    if groups > 1:
+        return DEPTHWISE if groups == in_channels else GROUPED
     return POINTWISE if prod(weight_shape[2:]) == 1 else DENSE
