@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nasbench.layers import DENSE, DEPTHWISE, GROUPED, LAYER_KINDS, OTHER, POINTWISE, PRODUCT
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
@@ -90,7 +92,11 @@ def draw_gap(networks: pd.DataFrame, title: str, out: Path, width: str = "double
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         names = list(zip(x, y, networks["network"], strict=True))
-        place_labels(axes, names, [(across, up, 5.0) for across, up, _ in names])
+        dots = [(across, up, 5.0) for across, up, _ in names]
+        along = np.geomspace(*axes.get_xlim(), 150)
+        for share in _SHARES:
+            dots += [(at, at * _slope_ms(share, networks["peak_macs_per_s"].iloc[0]), 4.0) for at in along]
+        place_labels(axes, names, dots)
         save(figure, out)
 
 
@@ -100,10 +106,15 @@ def _with_peak(title: str, networks: pd.DataFrame) -> str:
     return f"{title}, peak {first['peak_macs_per_s'] / 1e9:.3g} billion MACs/s ({size} x {size} matrices)"
 
 
+def _slope_ms(share: float, peak_macs_per_s: float) -> float:
+    """Give the time of a million MACs at a part of the peak, in ms."""
+    return 1e9 / (share * peak_macs_per_s)
+
+
 def _draw_share(axes: Axes, share: float, peak_macs_per_s: float) -> None:
     """Draw the latency of every number of MACs at a part of the peak, named where the line leaves the panel."""
     (left, right), (_, top) = axes.get_xlim(), axes.get_ylim()
-    slope = 1e9 / (share * peak_macs_per_s)  # ms for a million MACs
+    slope = _slope_ms(share, peak_macs_per_s)
     leaves = min(right, top / slope)
     color, thick = ("0.2", 1.2) if share == 1 else ("0.7", 0.7)
     axes.plot((left, right), (slope * left, slope * right), color=color, linewidth=thick, zorder=1)
@@ -118,6 +129,7 @@ def _draw_share(axes: Axes, share: float, peak_macs_per_s: float) -> None:
             va="top" if leaves < right else "bottom",
             fontsize=7,
             color="0.2",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
 
 
@@ -196,7 +208,7 @@ def draw_waterline(axes: Axes, network: pd.Series, layers: pd.DataFrame) -> None
     axes.axvline(left / 1e6, color="0.4", linewidth=0.6, zorder=3)
     axes.set_xlabel("MACs in the order of execution (millions), then the rest")
     axes.set_ylabel("Time of a MAC (ps)")
-    hidden = f", {hidden_s / total_s:.1%} of it above the panel" if hidden_s else ""
+    hidden = f", {hidden_s / total_s:.1%} cut off" if hidden_s / total_s >= 0.0005 else ""
     axes.set_title(
         f"{network.name}: {1e3 * network['latency_s']:.3g} ms, {network['efficiency']:.0%} of the peak\n"
         f"layers: {1e3 * total_s:.3g} ms, {idle_s / total_s:.0%} without MACs{hidden}",

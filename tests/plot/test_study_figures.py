@@ -86,7 +86,7 @@ def test_the_area_of_a_layer_is_its_time(study):
     water_ps = 1e12 / PEAK
     cut = 1000 / 1e6 * 12 * water_ps / 1e6  # the depthwise layer is higher than the panel
     assert areas == pytest.approx([0.0008, cut, times[OTHER]])
-    assert f"{(times[DEPTHWISE] - cut) / 0.0015:.1%} of it above the panel" in axes.get_title("left")
+    assert f"{(times[DEPTHWISE] - cut) / 0.0015:.1%} cut off" in axes.get_title("left")
 
 
 def test_the_gap_names_networks_and_parts_of_the_peak(study, tmp_path):
