@@ -127,9 +127,10 @@ def trace_row(block: Block, shape: Shape) -> RowTrace:
 
 def trace_module(module: nn.Module, shape: Shape) -> RowTrace:
     """Trace a module on the meta device on one input shape; what it raises is torch's."""
+    taken = make_input(shape, torch.device("meta"))  # before the counter looks, which would take it for a constant
     counter = _Counter(chain(module.parameters(), module.buffers()))
     with counter, torch.no_grad():
-        output = module(make_input(shape, torch.device("meta")))
+        output = module(taken)
     streams = (output,) if isinstance(output, Tensor) else output
     shapes = tuple(tuple(stream.shape[1:]) for stream in streams)
     given: Shape = shapes[0] if isinstance(output, Tensor) else shapes

@@ -53,21 +53,21 @@ class NodeProfile:
         if not self._runs or not nodes or len(nodes) % self._runs:
             raise MeasurementError(f"ONNX Runtime told of {len(nodes)} nodes in {self._runs} inferences")
         each = len(nodes) // self._runs
-        weights = _convolution_weights(self._graph)
+        plain, transposed = (_weights(self._graph, operator) for operator in ("Conv", "ConvTranspose"))
         passes = []
         for first in range(0, len(nodes), each):
-            left = list(weights)
-            passes.append([_read_node(node, left) for node in nodes[first : first + each]])
+            left = list(plain), list(transposed)
+            passes.append([_read_node(node, *left) for node in nodes[first : first + each]])
         return join_passes(passes)
 
 
-def _convolution_weights(graph: Path) -> list[Shape]:
-    """Give the shapes of the weights of a graph's convolutions, in its order."""
+def _weights(graph: Path, operator: str) -> list[Shape]:
+    """Give the shapes of the weights of a graph's nodes of a kind, in its order."""
     import onnx  # the exporters' package; who only measures does without
 
     loaded = onnx.load(graph, load_external_data=False).graph
     shapes = {weight.name: tuple(weight.dims) for weight in loaded.initializer}
-    return [shapes[node.input[1]] for node in loaded.node if node.op_type == "Conv" and node.input[1] in shapes]
+    return [shapes[node.input[1]] for node in loaded.node if node.op_type == operator and node.input[1] in shapes]
 
 
 _CONVOLUTIONS = {"Conv": 1, "FusedConv": 1, "NhwcFusedConv": 1, "ConvInteger": 1, "QLinearConv": 3}
@@ -79,7 +79,7 @@ _PRODUCTS = frozenset(
 """Operators that multiply matrices."""
 
 
-def _read_node(event: Mapping[str, Any], weights: list[Shape]) -> Layer:
+def _read_node(event: Mapping[str, Any], weights: list[Shape], transposed: list[Shape]) -> Layer:
     """Read one node; a convolution takes its weight's shape away from those of the graph."""
     told = event["args"]
     operator, takes, gives = told["op_name"], _shapes(told["input_type_shape"]), _shapes(told["output_type_shape"])
@@ -92,8 +92,11 @@ def _read_node(event: Mapping[str, Any], weights: list[Shape]) -> Layer:
         kind = name_convolution(takes[0][-1 if last else 1], executed)
         macs = prod(output) * weight[0] // executed[0] * prod(weight[1:])
     elif operator == "ConvTranspose":
-        kind = name_convolution(takes[0][1], takes[1], groups=output[1] // takes[1][1])
-        macs = prod(takes[0]) * prod(takes[1][1:])
+        # Of a transposed one ONNX Runtime rearranges the weight before the first inference, and tells nothing of it.
+        weight = next(one for one in transposed if one[0] == takes[0][1])
+        transposed.remove(weight)
+        kind = name_convolution(takes[0][1], weight, groups=output[1] // weight[1])
+        macs = prod(takes[0]) * prod(weight[1:])
     elif operator in _PRODUCTS and output:
         kind, macs = PRODUCT, prod(output) * _inner(takes[0], output)
     name = str(event["name"]).removesuffix("_kernel_time")

@@ -79,7 +79,7 @@ def test_efficiency_sets_networks_against_the_peak(here):
         (["resolution", "resnet_99"], "resnet_99"),
         (["correlation", "resnet_18", "--level", "best"], "level"),
         (["correlation", "resnet_18", "resnet_34"], "2 networks rank nothing"),
-        (["correlation", "resnet_18", "--from", "a"], "leave out the names"),
+        (["correlation", "resnet_18", "--from", "a"], "leave out networks"),
         (["correlation", "--from", "nowhere"], "nowhere"),
         (["guidelines", "--device", "moon"], "moon"),
         (["efficiency", "--threads", "4096"], "--threads 4096"),

@@ -208,7 +208,7 @@ def test_torch_says_which_devices_run_an_onnx_file(tmp_path):
 def test_no_definition_can_name_a_foreign_network(kind):
     text = (
         "schema: 1\nname: evil\ninput: {channels: 3, size: 8}\nclasses: 10\n"
-        f"stem: {{block: {kind}, target: os:abort}}\nstages: []\nhead: {{block: pool_linear}}\n"
+        f"stem: {{block: {kind}, target: os:abort}}\nstages: [{{block: conv, out: 8}}]\nhead: {{block: pool_linear}}\n"
     )
     with pytest.raises(DefinitionError, match=rf"'{kind}'"):
         read_space(parse_definition(text, "evil.yaml"))

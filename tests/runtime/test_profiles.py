@@ -160,14 +160,14 @@ def test_a_node_that_was_padded_counts_what_the_graph_has():
         told = {"op_name": operator, **shapes}
         return json.loads(json.dumps({"name": "x_kernel_time", "dur": 7, "args": told}))
 
-    padded = _read_node(event("Conv", [[1, 32, 4, 4], [32, 32, 1, 1]], [1, 32, 4, 4]), [(28, 20, 1, 1)])
+    padded = _read_node(event("Conv", [[1, 32, 4, 4], [32, 32, 1, 1]], [1, 32, 4, 4]), [(28, 20, 1, 1)], [])
     assert padded.macs == 28 * 20 * 16
-    transposed = _read_node(event("FusedMatMul", [[2, 5, 3], [2, 5, 7]], [2, 3, 7]), [])
+    transposed = _read_node(event("FusedMatMul", [[2, 5, 3], [2, 5, 7]], [2, 3, 7]), [], [])
     assert (transposed.kind, transposed.macs) == (PRODUCT, 2 * 3 * 7 * 5)
-    enlarged = _read_node(event("ConvTranspose", [[1, 8, 4, 4], [8, 6, 2, 2]], [1, 6, 8, 8]), [])
+    enlarged = _read_node(event("ConvTranspose", [[1, 8, 4, 4]], [1, 6, 8, 8]), [], [(4, 6, 2, 2), (8, 6, 2, 2)])
     assert (enlarged.kind, enlarged.macs) == (DENSE, 8 * 16 * 6 * 4)
     whole = [[1, 5, 7, 16], [], [], [16, 1, 3, 3]]
-    integers = _read_node(event("QLinearConv", whole, [1, 5, 7, 16]), [(16, 1, 3, 3)])
+    integers = _read_node(event("QLinearConv", whole, [1, 5, 7, 16]), [(16, 1, 3, 3)], [])
     assert (integers.kind, integers.macs) == (DEPTHWISE, 5 * 7 * 16 * 9)
-    other = _read_node(event("Relu", [[1, 8]], [1, 8]), [])
+    other = _read_node(event("Relu", [[1, 8]], [1, 8]), [], [])
     assert (other.kind, other.macs, other.seconds) == (OTHER, 0, 7e-6)
