@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasbench.cli.study_measuring import bench_networks, find_efficiencies, latency_of, macs_of, note, point_of
 from nasbench.cli.tables import print_rows
-from nasbench.errors import CandidateError, DefinitionError, DeviceError
+from nasbench.errors import CandidateError, DefinitionError
 from nasbench.registry import unknown_name
 from nasbench.units import format_between, format_count, format_percent, format_seconds
 
 if TYPE_CHECKING:
-    from nasbench.device.base import Device, Layers
-    from nasbench.measure.bench import Row
     from nasbench.records import DeviceSpec, Measurement, TimingPlan
     from nasbench.space.architecture import Architecture
-    from nasbench.studies.correlation import Point
-    from nasbench.studies.efficiency import Efficiency, Peak
+    from nasbench.studies.efficiency import Peak
     from nasbench.studies.guidelines import Finding
     from nasbench.studies.tables import Place
 
@@ -39,8 +37,6 @@ _EFFICIENCY = (
 )
 _RESOLUTION = ("resnet_18", "mobilenet_v2_1.0", "efficientnet_b0", "shufflenet_v2_1.0", "convnext_atto", "deit_tiny")
 _SIDES = "96,128,160,192,224,256,320"
-_PANELS = 4
-"""Networks whose layers are drawn: the first ones."""
 
 Networks = Annotated[
     list[str] | None,
@@ -158,8 +154,8 @@ def correlation(
     if source:
         _refuse_beside_from(networks=networks, family=family, device=device, threads=threads, level=level)
         place, points, notes = read_points(source)
-        for note in notes:
-            _note(note)
+        for words in notes:
+            note(words)
         folder = free_folder(run, "correlation", place.device)
     else:
         plan = _make_plan(level, seed)
@@ -167,7 +163,7 @@ def correlation(
         named = _find_networks(networks, family) or first_networks(_SMALLEST_SIDE)
         check_enough(len(named))
         folder = free_folder(run, "correlation", spec.name)
-        place, points = Place.of(spec), [_point(row) for row in _bench(named, spec, plan, folder)]
+        place, points = Place.of(spec), [point_of(row) for row in bench_networks(named, spec, plan, folder)]
     asked = {"seed": seed, "from": [str(one) for one in source or ()]}
     _write(folder, "points", place, points, asked)
     found = correlate(points, seed)
@@ -207,7 +203,7 @@ def efficiency(
     spec = _find_spec(device, threads)
     named = _find_networks(networks or _EFFICIENCY)
     folder = free_folder(run, "efficiency", spec.name)
-    found, place = _find_efficiencies(named, spec, plan, folder), Place.of(spec)
+    found, place = find_efficiencies(named, spec, plan, folder), Place.of(spec)
     _write(folder, "efficiencies", place, found, {"seed": seed})
     draw_study("efficiency", folder, folder / "efficiency-gap.png")
     wrote = ["efficiency-gap.png"]
@@ -259,12 +255,12 @@ def resolution(
     sized = _resize(named, pixels)
     folder = free_folder(run, "resolution", spec.name)
     rows = []
-    for row in _bench(sized, spec, plan, folder):
+    for row in bench_networks(sized, spec, plan, folder):
         name, _, side = row.entry.network.rpartition("@")
-        rows.append(Sized(name, row.entry.architecture, int(side), _macs(row.entry.architecture), *_latency(row)))
+        rows.append(Sized(name, row.entry.architecture, int(side), macs_of(row.entry.architecture), *latency_of(row)))
     growths, place = find_growths(rows), Place.of(spec)
     for name in {row.network for row in rows} - {growth.network for growth in growths}:
-        _note(f"{name} has a latency at one size alone, which tells no growth")
+        note(f"{name} has a latency at one size alone, which tells no growth")
     asked = {"seed": seed, "sides": list(pixels)}
     _write(folder, "resolutions", place, rows, asked)
     _write(folder, "growths", place, growths, asked)
@@ -341,141 +337,12 @@ def _resize(networks: Sequence[tuple[str, Architecture]], sides: Sequence[int]) 
             try:
                 count(resized)
             except CandidateError as error:
-                _note(f"{name} takes no images of {side} x {side}: {error}")
+                note(f"{name} takes no images of {side} x {side}: {error}")
             else:
                 sized.append((f"{name}@{side}", resized))
     if not sized:
         raise DefinitionError("no network takes images of any of the --sides; choose others")
     return sized
-
-
-def _bench(
-    networks: Sequence[tuple[str, Architecture]],
-    spec: DeviceSpec,
-    plan: TimingPlan,
-    folder: Path,
-    *,
-    fresh: bool = False,
-) -> list[Row]:
-    """Measure networks as `nasbench bench` does, into the same folder, and give the rows that have a latency.
-
-    What was measured before is reused unless `fresh`.
-    """
-    from nasbench.cli.interrupt import interruptible, resumable
-    from nasbench.cli.status import StatusLine, describe_processes
-    from nasbench.measure.bench import Bench, bench_manifest, open_devices, plan_entries
-    from nasbench.measure.cache import MeasurementCache
-    from nasbench.measure.levels import Progress
-    from nasbench.measure.published import find_published
-    from nasbench.pareto import UNUSABLE_VERDICTS
-    from nasbench.store.log import RunLog
-
-    again = "the same command with another --run; it reuses the rows that were ok"
-    with open_devices([spec]) as devices:
-        entries = plan_entries(networks, [(devices[spec], spec.dtype)], (1,), plan)
-        manifest = bench_manifest(entries, find_published(dict(networks)), {"seed": plan.seed, "threads": spec.threads})
-        with (
-            MeasurementCache(say=_note) as cache,
-            RunLog.create(folder, manifest) as log,
-            interruptible(again),
-            resumable(again),
-            StatusLine() as line,
-        ):
-
-            def watch(at: Progress) -> None:
-                line.update(describe_processes(at.processes, at.expected, at.seconds, at.current, at.latency_s))
-
-            rows = Bench(entries, log, cache, fresh=fresh, seed=plan.seed).run(watch)
-    measured = []
-    for row in rows:
-        found = row.measurement
-        if found is None or found.latency_s is None or found.verdict in UNUSABLE_VERDICTS:
-            _note(f"{row.entry.network} is left out: {'; '.join(found.reasons) if found else row.evaluation.error}")
-        else:
-            measured.append(row)
-    if not measured:
-        raise DeviceError(f"no network could be measured on {spec.name}; {folder} has the reasons")
-    return measured
-
-
-def _latency(row: Row) -> tuple[float, Measurement]:
-    measurement = row.measurement
-    assert measurement is not None and measurement.latency_s is not None, "rows without one are left out"
-    return measurement.latency_s, measurement
-
-
-def _macs(architecture: Architecture) -> int:
-    from nasbench.model.cost import count
-
-    macs = count(architecture).deployed_macs
-    assert macs is not None, "what is counted now has all figures"
-    return macs
-
-
-def _point(row: Row) -> Point:
-    from nasbench.model.cost import count
-    from nasbench.studies.correlation import Point
-
-    latency_s, measurement = _latency(row)
-    architecture = row.entry.architecture
-    return Point(
-        network=row.entry.network,
-        family=architecture.space,
-        architecture=architecture.digest,
-        cost=count(architecture),
-        latency_s=latency_s,
-        low_s=measurement.low_s,
-        high_s=measurement.high_s,
-        verdict=measurement.verdict,
-    )
-
-
-def _find_efficiencies(
-    networks: Sequence[tuple[str, Architecture]], spec: DeviceSpec, plan: TimingPlan, folder: Path
-) -> list[Efficiency]:
-    """Measure the peak, the networks, the layers of the first ones where they can be told, and the peak once more."""
-    from nasbench.cli.interrupt import ending_orderly
-    from nasbench.cli.status import StatusLine
-    from nasbench.device.load import open_device
-    from nasbench.records import TimingPlan
-    from nasbench.studies.efficiency import Efficiency, measure_peak, measure_peak_again
-
-    once = TimingPlan(dtype=spec.dtype, seed=plan.seed)
-
-    def last_words() -> str:
-        return f"interrupted; the latencies that were measured are in {folder}" if folder.exists() else "interrupted"
-
-    with ending_orderly(last_words), open_device(spec) as device, StatusLine() as line:
-        peak = measure_peak(device, once, lambda size: line.update(f"peak: products of {size} x {size} matrices"))
-    rows = _bench(networks, spec, plan, folder, fresh=True)
-    found = []
-    with ending_orderly(last_words), open_device(spec) as device, StatusLine() as line:
-        layers: dict[str, Layers] = {}
-        if device.tells_layers:
-            for row in rows[:_PANELS]:
-                line.update(f"layers of {row.entry.network}")
-                told = _take_layers(device, row.entry.network, row.entry.architecture, once)
-                layers |= {row.entry.network: told} if told else {}
-        else:
-            _note(f"{spec.name} cannot tell what each layer takes; CPUs of this machine can, see --help")
-        line.update("the peak once more")
-        peak = measure_peak_again(device, once, peak)
-        for row in rows:
-            name, architecture = row.entry.network, row.entry.architecture
-            found.append(Efficiency(name, architecture, _macs(architecture), *_latency(row), peak, layers.get(name)))
-    return found
-
-
-def _take_layers(device: Device, name: str, architecture: Architecture, plan: TimingPlan) -> Layers | None:
-    try:
-        told = device.take_layers(architecture, plan)
-    except CandidateError as error:
-        _note(f"no layers of {name}: {error}")
-        return None
-    if told.macs != _macs(architecture):
-        share = told.macs / _macs(architecture)
-        _note(f"{name}: its layers have {share:.1%} of its MACs; the runtime executes some that are not known here")
-    return told
 
 
 def _tell_peak(peak: Peak) -> None:
@@ -521,7 +388,3 @@ def _seconds(measurement: Measurement) -> str:
     if measurement.low_s is not None and measurement.high_s is not None:
         words += f" ({format_seconds(measurement.low_s)} to {format_seconds(measurement.high_s)})"
     return words if measurement.verdict == "ok" else f"{words}, {measurement.verdict}"
-
-
-def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)

@@ -267,8 +267,12 @@ class Runtime(ABC):
         return nullcontext()
 
     def profile(self, call: Callable[[], Any]) -> Profile:
-        """Make what runs one of the calls of `prepare` again and notes the time of every layer; see `tells_layers`."""
-        raise NotImplementedError
+        """Make what runs one of the calls of `prepare` again and notes the time of every layer.
+
+        Raises:
+            BuildError: this runtime does not tell it; those whose kind `tells_layers` do.
+        """
+        raise BuildError(f"{type(self).__name__} does not tell what each layer takes")
 
     @abstractmethod
     def versions(self) -> dict[str, str]:
