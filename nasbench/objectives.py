@@ -41,6 +41,10 @@ class Objective:
         """The device it is taken on, where it is named."""
         return split_objective(self.name)[1]
 
+    def __reduce__(self) -> tuple[Callable[[str], Objective], tuple[str]]:
+        """Travel to another process by name: what reads a figure is a function of no module."""
+        return find_objective, (self.name,)
+
     def loss(self, value: float) -> float:
         """Turn a value into one that is better when smaller."""
         return -value if self.maximize else value

@@ -115,8 +115,8 @@ class Measurement:
     """What a device answered for one network. Every raw sample is kept, in the order taken.
 
     `kept` marks the samples that the gates let through; the statistics rest on those. `verdict` is ok, noisy,
-    throttled, drift, emulated, invalid or failed, `reasons` says why, and `stop` is converged, plateau, cap or
-    interrupted.
+    throttled, drift, emulated, table (looked up, nothing was measured), invalid or failed, `reasons` says why, and
+    `stop` is converged, plateau, cap or interrupted.
 
     At the level `confirm` the samples are those of all processes, one process after the other: `process_samples` says
     how many each gave and `process_medians_s` what it found. `low_s` and `high_s` are then an interval over processes.

@@ -49,6 +49,13 @@ class Accuracy(ABC):
             CandidateError: this network failed; its subclass says how.
         """
 
+    def identify(self, architecture: Architecture) -> str | None:
+        """Give a digest that is equal for networks which compute the same, so that one score serves them all.
+
+        None where that is not known, or where a score may hang on more than what a network computes.
+        """
+        return None
+
     def final(self, architecture: Architecture) -> Score:
         """Score one network on the test split, for the figure that is reported; called once, after a search.
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasbench.accuracy.data import DataRequest, Dataset, Split, load_data
+from nasbench.accuracy.function import digest_function
 from nasbench.accuracy.train import Recipe
 from nasbench.errors import DatasetError, NanOutputError, ShapeError
 from nasbench.isolation import Link
@@ -33,9 +34,15 @@ _NORM_BATCHES = 8
 
 
 def serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Answer one request of `TrainedAccuracy`: `open` looks at the data, `score` trains and scores one network."""
+    """Answer one request of `TrainedAccuracy`.
+
+    `open` looks at the data, `score` trains and scores one network, `identify` says what one computes.
+    """
     torch.set_num_threads(request["threads"])
     torch.use_deterministic_algorithms(True)
+    if request["do"] == "identify":
+        link.phase("build")
+        return {"function": digest_function(Architecture.from_dict(request["architecture"]))}
     link.phase("data")
     name, path, options = request["data"]
     dataset = _load_once(DataRequest(name, path, tuple((key, value) for key, value in options)))

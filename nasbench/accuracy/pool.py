@@ -55,6 +55,11 @@ class AccuracyPool(Accuracy):
         with self._member() as member:
             return member.estimate(architecture, go_on)
 
+    def identify(self, architecture: Architecture) -> str | None:
+        """Ask whichever member is free."""
+        with self._member() as member:
+            return member.identify(architecture)
+
     def final(self, architecture: Architecture) -> Score:
         """Score one network on the test split."""
         with self._member() as member:

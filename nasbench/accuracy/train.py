@@ -194,6 +194,16 @@ class TrainedAccuracy(ChildAccuracy):
         """
         return self._score(architecture, "val", go_on, weights_path)
 
+    def identify(self, architecture: Architecture) -> str | None:
+        """Run the network once in the child, see `digest_function`; None where it does not run."""
+        request = self._request("identify") | {"architecture": architecture.as_dict()}
+        try:
+            answer = self._worker.call(request, limits_s=self._limits_s)
+        except CandidateError:
+            return None
+        found: str | None = answer["function"]
+        return found
+
     def final(self, architecture: Architecture, weights_path: Path | None = None) -> Score:
         """Train one network by the same recipe and score it once on the test split, for the figure that is reported.
 

@@ -52,9 +52,10 @@ def check_threads(counts: Iterable[int], devices: Iterable[str] = ()) -> None:
         DefinitionError: one is more than the physical cores that may be used.
     """
     from nasbench.device.load import load_device
+    from nasbench.tabular.reference import is_reference
 
     names = list(devices)
-    if names and all(load_device(name).backend == "ray" for name in names):
+    if names and all(not is_reference(name) and load_device(name).backend == "ray" for name in names):
         return
     most = max(counts, default=0)
     cores = len(choose_cores(most)) if most else 0

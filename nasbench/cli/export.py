@@ -71,12 +71,16 @@ def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
     from nasbench.accuracy.fit import load_weights
     from nasbench.accuracy.train import TrainedAccuracy
     from nasbench.model.build import build
+    from nasbench.search.run import SAME_FUNCTION
     from nasbench.search.settings import Settings, open_accuracy_of
+    from nasbench.tabular.reference import is_reference
 
     architecture = evaluation.architecture
     if not train:
         return build(architecture)
     settings = replace(Settings.of_manifest(log.manifest, log.folder), workers=1)
+    if is_reference(settings.accuracy):
+        raise DefinitionError("--train repeats a run's training, and this run's accuracy is from a table")
     with open_accuracy_of(settings) as accuracy, TemporaryDirectory() as folder:
         if not isinstance(accuracy, TrainedAccuracy):
             raise DefinitionError("--train repeats a run's training, and this run's accuracy was not trained")
@@ -85,7 +89,13 @@ def _network(log: RunLog, evaluation: Evaluation, train: bool) -> Network:
         score = accuracy.estimate(architecture, lambda epoch, value: True, weights_path=weights)
         typer.echo(f"trained in {score.seconds:.1f} s to {100 * score.value:.2f} % on {score.split}", err=True)
         scored = evaluation.score if evaluation.status == "complete" else None
-        if scored is not None and score.value != scored.value:
+        if scored is not None and SAME_FUNCTION in scored.details:
+            typer.echo(
+                f"note: the run's {100 * scored.value:.2f} % are of trial {scored.details[SAME_FUNCTION]}, which "
+                "computes the same with other initial weights",
+                err=True,
+            )
+        elif scored is not None and score.value != scored.value:
             typer.echo(
                 f"warning: the run scored {100 * scored.value:.4f} % and this training {100 * score.value:.4f} %, so "
                 "these are not the weights of the run's figures. Compare torch and CPU with the run's manifest.",

@@ -10,6 +10,7 @@ import typer
 from nasbench import __version__
 from nasbench.cli import (
     bench,
+    bench_search,
     check,
     claims,
     compare,
@@ -22,6 +23,7 @@ from nasbench.cli import (
     search,
     show,
     study,
+    table,
     worker_command,
 )
 from nasbench.errors import DatasetError, DefinitionError, NasbenchError
@@ -36,6 +38,7 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("bench")(bench.bench)
+app.command("bench-search")(bench_search.bench_search)
 app.command("plot")(plot.plot)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
@@ -46,6 +49,7 @@ app.command("doctor")(doctor.doctor)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
 app.add_typer(study.study, name="study")
+app.add_typer(table.table, name="table")
 app.command("devices")(devices.devices)
 app.command("worker-command")(worker_command.worker_command)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nasbench.store.parquet import Run
 
 KINDS = ("front", "published", "throughput", "samples")
-STUDIES = ("guidelines", "correlation", "efficiency", "waterline", "resolution")
+STUDIES = ("guidelines", "correlation", "efficiency", "waterline", "resolution", "samplers")
 """The figures of `nasbench.plot.studies`, which imports what draws them."""
 
 

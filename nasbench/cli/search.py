@@ -34,11 +34,17 @@ _ENLARGED = 4.0
 def search(
     space: Annotated[str | None, typer.Argument(help="A search space's name or .yaml file.")] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="Where latency is measured; repeat it for several.  [default: cpu]")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|table:FILE#COLUMN",
+            help="Where latency is measured, or a table to look it up in; repeat it for several.  [default: cpu]",
+        ),
     ] = None,
     accuracy: Annotated[
         str | None,
-        typer.Option(metavar="train|MODULE:FUNCTION", help="How accuracy is estimated.  [default: train]"),
+        typer.Option(
+            metavar="train|MODULE:FUNCTION|table:FILE#COLUMN", help="How accuracy is estimated.  [default: train]"
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="NAME[=PATH]", help="Data set to train on.  [default: mnist5k, embedded]")
@@ -61,7 +67,13 @@ def search(
     time: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Begin no further candidate after 30s, 20m or 1.5h.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="See `nasbench ls samplers`.  [default: tpe]")] = None,
+    stop_when_flat: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="End when N evaluated candidates in a row added less than 0.1 % to the front."
+        ),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="See `nasbench ls samplers`.  [default: surrogate]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same candidates.  [default: 0]")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Images in one inference.  [default: 1]")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to train and measure with.")] = None,
@@ -99,6 +111,12 @@ def search(
     early_stop: Annotated[
         bool | None, typer.Option("--early-stop/--no-early-stop", help="End hopeless candidates early.  [default: on]")
     ] = None,
+    share_equal: Annotated[
+        bool | None,
+        typer.Option(
+            "--share-equal/--no-share-equal", help="Train networks that compute the same once.  [default: on]"
+        ),
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="Train the front again and score it on the test split.")
     ] = False,
@@ -113,6 +131,7 @@ def search(
     """Search a space for the networks with the best accuracy at each latency."""
     from nasbench.cli.checks import check_threads
     from nasbench.objectives import read_limits
+    from nasbench.search.plan import Budget
     from nasbench.search.settings import Settings, read_objectives, refuse_unused
     from nasbench.units import parse_seconds
 
@@ -136,6 +155,7 @@ def search(
         "confirm_processes": confirm_processes,
         "warm_start": warm_start,
         "early_stop": early_stop,
+        "share_equal": share_equal,
     }
     given = {name: value for name, value in given.items() if value is not None}
     ending = _Ending(confirm, final, json_output)
@@ -145,12 +165,15 @@ def search(
     if resume is not None:
         if run is not None:
             raise DefinitionError("--run names a new run and --resume one there is; give one of them")
-        _resume(resume, given, trials, seconds, ending)
+        _resume(resume, given, Budget(trials, seconds, stop_when_flat), ending)
         return
     if space is None:
         raise DefinitionError("which search space? For example: nasbench search mnist_tiny. See nasbench ls spaces")
     check_threads([] if threads is None else [threads], device or ())
-    settings = Settings(**given, trials=trials if trials or seconds else _DEFAULT_TRIALS, seconds=seconds)
+    bounded = trials or seconds or stop_when_flat
+    settings = Settings(
+        **given, trials=trials if bounded else _DEFAULT_TRIALS, seconds=seconds, stop_when_flat=stop_when_flat
+    )
     refuse_unused(settings, given)
     _start(run, settings.resolved(), ending)
 
@@ -167,14 +190,15 @@ class _Ending:
 def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
     from nasbench.cli.checks import note_hidden
     from nasbench.device.load import find_device
-    from nasbench.search.plan import Budget
     from nasbench.search.run import check_limits
     from nasbench.search.settings import make_manifest, open_parts
     from nasbench.space.load import find_space
     from nasbench.store.database import DATABASE
     from nasbench.store.log import RunLog
+    from nasbench.tabular.reference import is_reference
 
-    for found in (find_space(settings.space), *map(find_device, settings.devices)):
+    registered = [name for name in settings.devices if not is_reference(name)]
+    for found in (find_space(settings.space), *map(find_device, registered)):
         note_hidden(found)
     with open_parts(settings, _warn) as parts:
         check_limits(parts.space, parts.plan)
@@ -189,7 +213,7 @@ def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
                 raise
             raise RunNameError(f"{error}, or go on with it: {_resuming(folder)}") from error
         with log:
-            _search(log, parts, Budget(settings.trials, settings.seconds), ending)
+            _search(log, parts, _budget(settings), ending)
 
 
 def _resuming(folder: Path) -> str:
@@ -227,15 +251,20 @@ def _check_final(parts: Parts, final: bool) -> None:
         raise DefinitionError("--final scores on the test split, and this search's accuracy has none")
 
 
-def _resume(folder: Path, given: dict[str, Any], trials: int | None, seconds: float | None, ending: _Ending) -> None:
+def _budget(settings: Settings) -> Budget:
     from nasbench.search.plan import Budget
+
+    return Budget(settings.trials, settings.seconds, settings.stop_when_flat)
+
+
+def _resume(folder: Path, given: dict[str, Any], asked: Budget, ending: _Ending) -> None:
     from nasbench.search.settings import Settings, changed_machine, confirm_manifest, open_parts
     from nasbench.store.log import RunLog
 
     with RunLog.open(folder) as log:
         settings = Settings.of_manifest(log.manifest, folder)
         settings.confirm(given)
-        budget = Budget(trials, seconds) if trials or seconds else Budget(settings.trials, settings.seconds)
+        budget = asked if asked.is_bounded else _budget(settings)
         with open_parts(settings, _warn) as parts:
             confirm_manifest(log.manifest, parts)
             if change := changed_machine(log.manifest, parts):
@@ -303,9 +332,20 @@ def _describe(parts: Parts) -> str:
         words += f", {plan.workers} at a time"
     for index, device in enumerate(parts.devices):
         spec, timing = device.spec, plan.timing_on(device.spec.name)
+        if not device.measures:
+            words += f"{' and' if index else ';'} {spec.name} from a table"
+            continue
         words += f"{' and' if index else '; measured'} on {spec.name} ({spec.runtime}, {timing.dtype}), "
         words += f"batch {timing.batch}, {spec.threads} thread{'' if spec.threads == 1 else 's'}"
     return words
+
+
+def _count_shared(run: Run) -> int:
+    """Count the candidates whose accuracy is that of another one which computes the same."""
+    from nasbench.search.run import SAME_FUNCTION
+
+    complete = run.evaluations.loc[run.evaluations["status"] == "complete", "estimate_details"].dropna()
+    return int(complete.str.contains(f'"{SAME_FUNCTION}"', regex=False).sum())
 
 
 def _describe_starts(run: Run) -> str:
@@ -352,6 +392,10 @@ def _print_result(running: Search, log: RunLog, json_output: bool) -> None:
         f"{f', {len(fallen)} fell off when it was confirmed' if fallen else ''}; "
         f"hypervolume {running.front.hypervolume:.4f} of 1 by the figures of the search"
     )
+    if saved := _count_shared(run):
+        typer.echo(
+            f"{saved} trainings saved: those networks compute what another one does (estimate_details says which)"
+        )
     if began := _describe_starts(run):
         typer.echo(began)
     for one, other, rho, networks in correlations:

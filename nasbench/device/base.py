@@ -95,6 +95,11 @@ class Device(ABC):
         """
 
     @property
+    def measures(self) -> bool:
+        """Say whether it times networks. What looks latencies up gains nothing from a cache or a confirmation."""
+        return True
+
+    @property
     def tells_layers(self) -> bool:
         """Say whether `take_layers` can be called."""
         return False

@@ -15,7 +15,7 @@ FEWEST_COUNTED = 3
 """From so many undisturbed processes on the figure rests on these alone; with fewer it rests on all."""
 
 
-UNDISTURBED = ("ok", "emulated")
+UNDISTURBED = ("ok", "emulated", "table")
 """Verdicts of a process in which nothing went on beside it; of an emulated one nothing is known, nor worth knowing."""
 
 

@@ -11,6 +11,7 @@ from nasbench.plot.correlation import draw_correlations
 from nasbench.plot.efficiency import draw_gap, draw_waterlines
 from nasbench.plot.guidelines import draw_guidelines
 from nasbench.plot.resolution import draw_resolutions
+from nasbench.plot.samplers import draw_samplers
 from nasbench.store.found import read_found
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 class StudyFigure:
     """A kind of figure: the tables that it is drawn from, by stem, and what draws it.
 
-    `draw` is given the tables, the title, the file and the width.
+    `draw` is given the tables, the title where the figure is `of_device`, the file and the width.
     """
 
     tables: tuple[str, ...]
     draw: Callable[..., None]
+    of_device: bool = True
 
 
 FIGURES = {
@@ -34,6 +36,7 @@ FIGURES = {
     "efficiency": StudyFigure(("efficiencies",), draw_gap),
     "waterline": StudyFigure(("efficiencies", "layers"), draw_waterlines),
     "resolution": StudyFigure(("resolutions", "growths"), draw_resolutions),
+    "samplers": StudyFigure(("standings", "steps"), draw_samplers, of_device=False),
 }
 """The figures by name, the first of a study being what is drawn when nothing else is said."""
 
@@ -63,7 +66,8 @@ def draw_study(name: str, folder: Path, out: Path, width: str = "double") -> Non
     """
     figure = FIGURES[name]
     tables = [read_found(folder, table) for table in figure.tables]
-    figure.draw(*tables, _title(tables[0]), out, width)
+    title = [_title(tables[0])] if figure.of_device else []
+    figure.draw(*tables, *title, out, width)
 
 
 def _title(table: pd.DataFrame) -> str:

@@ -21,17 +21,23 @@ class LiveFront:
         self.members: list[Evaluation] = []
         self.hypervolume = 0.0
 
-    def add(self, evaluation: Evaluation) -> None:
-        """Take one more trial; one that is not feasible changes nothing."""
+    def add(self, evaluation: Evaluation) -> float:
+        """Take one more trial; one that is not feasible changes nothing.
+
+        Returns:
+            By what share the hypervolume grew, both taken in the box as it is now; 1 for the first.
+        """
         if not pareto.is_feasible(evaluation, self._objectives, self._limits):
-            return
+            return 0.0
         losses = pareto.losses_of([*self.members, evaluation], self._objectives)
         worst = np.maximum(self._worst, losses[-1:])
         kept = pareto.non_dominated(losses)
         if not kept[-1] and (worst == self._worst).all():
-            return
+            return 0.0
         self._worst = worst
         self.members = [member for member, keep in zip([*self.members, evaluation], kept, strict=True) if keep]
         reference = pareto.reference_losses(self._objectives, self._limits, worst)
-        scaled = pareto.normalize(losses[kept], self._objectives, reference)
-        self.hypervolume = pareto.hypervolume(scaled, np.ones(len(self._objectives)))
+        scaled, corner = pareto.normalize(losses, self._objectives, reference), np.ones(len(self._objectives))
+        before = pareto.hypervolume(scaled[:-1], corner)
+        self.hypervolume = pareto.hypervolume(scaled[kept], corner)
+        return (self.hypervolume - before) / self.hypervolume if self.hypervolume > 0 else 0.0

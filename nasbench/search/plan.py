@@ -13,8 +13,9 @@ from nasbench.records import CONFIRM, TimingPlan
 class SearchPlan:
     """What a search looks for and how. Resuming a run needs an equal plan.
 
-    `dtypes` are the number formats by device, where they differ from that of `timing`; `workers` is how many accuracies
-    are estimated at a time.
+    With `share_equal` a network that computes what an earlier one does takes over its accuracy. `dtypes` are the
+    number formats by device, where they differ from that of `timing`; `workers` is how many accuracies are estimated
+    at a time.
     """
 
     objectives: tuple[str, ...]
@@ -27,6 +28,7 @@ class SearchPlan:
     confirm_processes: int = CONFIRM.max_processes
     dtypes: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
+    share_equal: bool = False
 
     @property
     def lag(self) -> int:
@@ -68,10 +70,19 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search ends: after so many evaluated candidates of the run, or so many seconds of this process."""
+    """When a search ends: after so many evaluated candidates of the run, or so many seconds of this process.
+
+    With `flat`, also when so many evaluated candidates in a row added next to nothing to the front.
+    """
 
     trials: int | None
     seconds: float | None
+    flat: int | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Say whether anything ends it."""
+        return any(bound is not None for bound in (self.trials, self.seconds, self.flat))
 
     def spent(self, trials: int, seconds: float) -> bool:
         """Say whether either is used up."""

@@ -6,11 +6,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from nasbench import pareto
 from nasbench.accuracy.base import Accuracy
 from nasbench.device.base import Device
 from nasbench.errors import CandidateError, DefinitionError, SearchError
@@ -19,7 +21,7 @@ from nasbench.measure.levels import Progress as Round
 from nasbench.measure.levels import screen
 from nasbench.model.cost import count
 from nasbench.objectives import Objective, find_objective
-from nasbench.records import Cost, Evaluation, TimingPlan
+from nasbench.records import Cost, Evaluation, Score, TimingPlan
 from nasbench.search.confirm import confirm_members, to_confirm
 from nasbench.search.crew import Crew, Stillness
 from nasbench.search.front import LiveFront
@@ -31,12 +33,16 @@ from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.space import SearchSpace
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import FlushSchedule, flush
+from nasbench.surrogate.sampler import EXCESS, NOISE, STANDS_IN
 
 _PROBES = 200
 """Architectures sampled to see whether the limits can be met at all."""
 
 _IDLE = 500
 """Proposals in a row that were duplicates or beyond a free limit, after which the sampler has nothing new."""
+
+_GROWTH = 0.001
+"""The share by which a candidate has to let the hypervolume grow for the front not to count as flat."""
 
 _END_LIMIT_S = 5.0
 """For what was under way to end, when the search does: a process ends with the thread that started it."""
@@ -56,6 +62,15 @@ class Progress:
     seconds: float
 
 
+FUNCTION = "nasbench:function"
+"""Where the details of a score have the digest of what the network computes."""
+
+SAME_FUNCTION = "nasbench:same_function_as"
+"""Where they have the trial whose score was taken over, since its network computes the same."""
+
+Scored = Mapping[str | None, tuple[int, Score]]
+"""By what networks compute, the trial that was trained and its score."""
+
 Outcome = tuple[list[float] | None, float]
 """What a sampler is told of a candidate: its objectives' values (None: it failed) and its violation of the limits."""
 
@@ -67,6 +82,7 @@ class _First:
     trial: int
     cost: Cost | None
     outcome: Outcome
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +127,13 @@ class Search:
         self._cache = cache
         self._stillness = Stillness(accuracy)
         self._objectives = [find_objective(name) for name in plan.objectives]
-        self._study = Study(space, self._objectives, plan.sampler, plan.seed)
+        self._study = Study(space, self._objectives, plan.sampler, plan.seed, plan.lag)
         self._rungs = Rungs()
+        self._scored: dict[str | None, tuple[int, Score]] = {}
         self._first: dict[str, _First] = {}
         self._largest: dict[str, float] = {}
         self._idle = 0
+        self._flat = 0
         self._succeeded = False
         self._schedule = FlushSchedule()
         self.evaluated = 0
@@ -139,7 +157,7 @@ class Search:
         self._check_going_on()
         began = time.monotonic()
         crew: Crew[Evaluation] = Crew(self._plan.lag)
-        nothing_new = None
+        nothing_new = self._nothing_new(budget)
         try:
             while True:
                 while nothing_new is None and self._may_begin(budget, time.monotonic() - began):
@@ -162,7 +180,7 @@ class Search:
                     self._schedule.run(lambda: flush(self._log))
                 if self.evaluated >= _FAILURES and not self._succeeded:
                     raise SearchError(f"all first {self.evaluated} candidates failed; the last: {evaluation.error}")
-                nothing_new = self._nothing_left() or self._nothing_new()
+                nothing_new = self._nothing_left() or self._nothing_new(budget)
         except BaseException:
             self._end_running(crew)
             raise
@@ -189,9 +207,9 @@ class Search:
 
         Nothing when latency is no objective, and when the front of now was confirmed together by the plan of now.
         """
-        if not self._plan.latencies or not self._devices:
+        if not self._plan.latencies or not (confirming := self._confirming() if self._devices else []):
             return []
-        return to_confirm(self.front.members, self._confirming(), self._log)
+        return to_confirm(self.front.members, confirming, self._log)
 
     def confirm_front(
         self, say: Callable[[str], object], watch: Callable[[Round], object] = lambda progress: None
@@ -210,9 +228,11 @@ class Search:
             flush(self._log)
 
     def _confirming(self) -> list[tuple[Device, TimingPlan]]:
-        """Give the devices whose latency is an objective, and how each confirms."""
+        """Give the devices whose latency is an objective, and how each confirms; none if one only looks them up."""
         first = next(iter(self._devices))
         wanted = {find_objective(name).device or first for name in self._plan.latencies}
+        if not all(self._devices[name].measures for name in wanted):
+            return []
         return [(one, self._plan.confirming_on(name)) for name, one in self._devices.items() if name in wanted]
 
     def _may_begin(self, budget: Budget, seconds: float) -> bool:
@@ -233,8 +253,8 @@ class Search:
         digest = candidate.architecture.digest
         under_way = (other.candidate.architecture.digest for other in self._running)
         if digest not in self._first and digest not in under_way:
-            rungs = self._rungs.copy()
-            running.finish = crew.submit(lambda: self._evaluate(candidate, running.published, rungs))
+            rungs, scored = self._rungs.copy(), dict(self._scored)
+            running.finish = crew.submit(lambda: self._evaluate(candidate, running.published, rungs, scored))
         return running
 
     def _finish(self, running: _Running) -> Evaluation:
@@ -242,7 +262,7 @@ class Search:
         candidate = running.candidate
         evaluation = running.finish() if running.finish else self._repeat(running)
         _, violation = self._outcome(evaluation)
-        state = self._study.mark(candidate, violation)
+        state = self._study.mark(candidate, violation, self._facts(evaluation))
         self._log.append(evaluation, state, self._study.changed_state())
         self._note(evaluation)
         self._untold.append((candidate, evaluation))
@@ -258,7 +278,12 @@ class Search:
         return self._first[evaluation.architecture.digest].outcome[0] if evaluation.choices else None
 
     def _learn(self, evaluation: Evaluation) -> None:
-        if evaluation.score is not None and self._accuracy is not None:
+        if evaluation.score is None or SAME_FUNCTION in evaluation.score.details:
+            return
+        function = evaluation.score.details.get(FUNCTION)
+        if isinstance(function, str) and evaluation.score.finished:
+            self._scored.setdefault(function, (evaluation.trial, evaluation.score))
+        if self._accuracy is not None:
             for epoch, value in evaluation.score.curve:
                 if epoch in self._accuracy.rungs:
                     self._rungs.add(epoch, self._losses_at_rung(evaluation, value))
@@ -290,12 +315,12 @@ class Search:
         evaluation = self._new(running.candidate, running.published)
         return replace(evaluation, status="duplicate", of_trial=first.trial, cost=first.cost)
 
-    def _evaluate(self, candidate: Candidate, published: str | None, rungs: Rungs) -> Evaluation:
+    def _evaluate(self, candidate: Candidate, published: str | None, rungs: Rungs, scored: Scored) -> Evaluation:
         began = time.monotonic()
         evaluation = self._new(candidate, published)
         steps: list[Callable[[Evaluation], Evaluation]] = [self._count_cost]
         steps += [partial(self._measure, device) for device in self._devices.values()]
-        steps += [partial(self._estimate, rungs)]
+        steps += [partial(self._estimate, rungs, scored)]
         for step in steps:
             self._check_going_on()
             try:
@@ -311,19 +336,25 @@ class Search:
 
     def _measure(self, device: Device, evaluation: Evaluation) -> Evaluation:
         architecture, timing = evaluation.architecture, self._plan.timing_on(device.spec.name)
-        measurement = self._cache.find(device, architecture, timing) if self._cache else None
+        cache = self._cache if device.measures else None
+        measurement = cache.find(device, architecture, timing) if cache else None
         if measurement is None:
-            with self._stillness.on(device.place):
+            with self._stillness.on(device.place) if device.measures else nullcontext():
                 self._check_going_on()
                 measurement = screen(device, architecture, timing)
-            if self._cache:
-                self._cache.keep(device, architecture, measurement, self._log.name)
+            if cache:
+                cache.keep(device, architecture, measurement, self._log.name)
         measured = replace(evaluation, measurements=(*evaluation.measurements, measurement))
         return _limited(measured, self._plan.limits)
 
-    def _estimate(self, rungs: Rungs, evaluation: Evaluation) -> Evaluation:
+    def _estimate(self, rungs: Rungs, scored: Scored, evaluation: Evaluation) -> Evaluation:
         if self._accuracy is None:
             return evaluation
+        function = self._accuracy.identify(evaluation.architecture) if self._plan.share_equal else None
+        if function in scored:
+            trial, first = scored[function]
+            details = {**first.details, SAME_FUNCTION: trial}
+            return replace(evaluation, score=replace(first, seconds=0.0, details=details))
 
         def go_on(epoch: int, value: float) -> bool:
             losses = self._losses_at_rung(evaluation, value)
@@ -331,6 +362,8 @@ class Search:
             return promising or not self._plan.early_stop
 
         score = self._accuracy.estimate(evaluation.architecture, go_on)
+        if function:
+            score = replace(score, details={**score.details, FUNCTION: function})
         return replace(evaluation, score=score, status="complete" if score.finished else "pruned")
 
     def _losses_at_rung(self, evaluation: Evaluation, accuracy: float) -> list[float]:
@@ -353,6 +386,20 @@ class Search:
         known = [value for value in values if value is not None]
         return (known if len(known) == len(values) else None), self._violation(evaluation)
 
+    def _facts(self, evaluation: Evaluation) -> Mapping[str, Any]:
+        """Give what the surrogate reads of a candidate besides its values; the other samplers have no use for it."""
+        if self._plan.sampler != "surrogate":
+            return {}
+        if evaluation.status == "duplicate":
+            return self._first[evaluation.architecture.digest].facts
+        limits = {name: (find_objective(name).read(evaluation), limit) for name, limit in self._plan.limits.items()}
+        facts: dict[str, Any] = {EXCESS: {n: value / limit - 1 for n, (value, limit) in limits.items() if value}}
+        values = [objective.read(evaluation) for objective in self._objectives]
+        if None in values and evaluation.status == "infeasible":
+            facts[STANDS_IN] = [index for index, value in enumerate(values) if value is None]
+        noise = [_deviation(evaluation, objective) for objective in self._objectives]
+        return facts | ({NOISE: noise} if any(noise) else {})
+
     def _worst(self, objective: Objective) -> float:
         if objective.maximize:
             return 0.0
@@ -371,12 +418,13 @@ class Search:
         for objective in self._objectives:
             if (value := objective.read(evaluation)) is not None:
                 self._largest[objective.name] = max(value, self._largest.get(objective.name, value))
-        first = _First(evaluation.trial, evaluation.cost, self._outcome(evaluation))
+        first = _First(evaluation.trial, evaluation.cost, self._outcome(evaluation), self._facts(evaluation))
         self._first.setdefault(evaluation.architecture.digest, first)
-        self.front.add(evaluation)
+        growth = self.front.add(evaluation)
         new = evaluation.status != "duplicate" and not _kept_out_free(evaluation)
         self.evaluated += new
         self._idle = 0 if new else self._idle + 1
+        self._flat = 0 if growth > _GROWTH or not self.front.members else self._flat + new
         self._succeeded |= evaluation.status in ("complete", "pruned", "infeasible")
 
     def _nothing_left(self) -> str | None:
@@ -385,8 +433,10 @@ class Search:
             return None
         return f"all {self._space.size():,} points of {self._space.name} were visited"
 
-    def _nothing_new(self) -> str | None:
+    def _nothing_new(self, budget: Budget) -> str | None:
         """Say why going on would find nothing, if so."""
+        if budget.flat is not None and self._flat >= budget.flat:
+            return f"the last {self._flat} evaluated candidates added less than {_GROWTH:.1%} each to the hypervolume"
         if self._plan.sampler != "grid" and self._idle >= _IDLE:
             return f"the last {_IDLE} proposals of {self._plan.sampler} were duplicates or beyond the limits"
         return None
@@ -477,6 +527,14 @@ def _limited(evaluation: Evaluation, limits: Mapping[str, float]) -> Evaluation:
             reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"
             return replace(evaluation, status="infeasible", error=reason)
     return evaluation
+
+
+def _deviation(evaluation: Evaluation, objective: Objective) -> float | None:
+    """Give the standard deviation that the 95 % interval of a latency stands for; None where there is none."""
+    measurement = pareto.measurement_for(evaluation, objective)
+    if objective.figure != "latency" or measurement is None or measurement.low_s is None or measurement.high_s is None:
+        return None
+    return (measurement.high_s - measurement.low_s) / (2 * 1.96)
 
 
 def _kept_out_free(evaluation: Evaluation) -> bool:

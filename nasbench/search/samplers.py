@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -19,8 +20,9 @@ from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
 from nasbench.search.names import SAMPLER_NAMES
 from nasbench.space.architecture import Scalar
-from nasbench.space.choice import Choice
+from nasbench.space.choice import Choice, Steps
 from nasbench.space.space import SearchSpace
+from nasbench.surrogate.sampler import SurrogateSampler
 
 _LARGEST_GRID = 20_000
 
@@ -88,6 +90,7 @@ def _violation(trial: FrozenTrial) -> float:
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "surrogate": SurrogateSampler,
     "random": lambda seed: RandomSampler(seed),
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=False),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
@@ -140,16 +143,54 @@ class _OpenBranch(Exception):
     """Ends a decoding at the first choice that has no value yet."""
 
 
-def make_sampler(name: str, seed: int, trial: int) -> BaseSampler:
-    """Make the sampler that asks for one trial.
+def make_samplers(name: str, seed: int, space: SearchSpace, lag: int = 1) -> Callable[[int], BaseSampler]:
+    """Give what makes the sampler that asks for a trial, by the trial's number.
 
-    Every trial gets a fresh one, seeded by the run's seed and its own number. What it answers then depends on the
-    trials before and on nothing else, and a search that was killed goes on as if it had not been.
+    What a sampler answers depends on the seed, the number and the trials that are at least `lag` older, and on nothing
+    else, so that a search that was killed goes on as if it had not been. Those of Optuna are therefore made anew for
+    each trial; the surrogate keeps to it by itself, and keeps what it has read.
     """
-    own_seed = int(np.random.SeedSequence([seed, trial]).generate_state(1)[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](own_seed)
+    if name == "surrogate":
+        one = _make_surrogate(seed, space, lag)
+        return lambda trial: one
+
+    def make(trial: int) -> BaseSampler:
+        own_seed = int(np.random.SeedSequence([seed, trial]).generate_state(1)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return SAMPLERS[name](own_seed)
+
+    return make
+
+
+def distribution_of(choice: Choice) -> BaseDistribution:
+    """Give the distribution that a choice is drawn from."""
+    values = choice.values
+    if not isinstance(values, Steps):
+        return CategoricalDistribution(values)
+    if values.whole:
+        return IntDistribution(int(values.low), int(values[-1]), step=int(values.step))
+    return FloatDistribution(values.low, values[-1], step=values.step)
+
+
+def _make_surrogate(seed: int, space: SearchSpace, lag: int) -> SurrogateSampler:
+    known = {choice.name: choice for choice in space.choices}
+
+    def effective(choices: Mapping[str, Any]) -> dict[str, Scalar]:
+        used: dict[str, Scalar] = {}
+
+        def pick(choice: Choice) -> Scalar:
+            found = known[choice.name].find(choices[choice.name])
+            assert found is not None, "a row of the encoding holds values of the choices"
+            used[choice.name] = found
+            return found
+
+        space.decode(pick)
+        return used
+
+    always = space.size() == math.prod(len(choice.values) for choice in space.choices)
+    distributions = {name: distribution_of(choice) for name, choice in known.items()}
+    return SurrogateSampler(seed, search_space=distributions, effective=None if always else effective, lag=lag)
 
 
 assert set(SAMPLERS) == set(SAMPLER_NAMES)

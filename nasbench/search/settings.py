@@ -32,6 +32,9 @@ from nasbench.space.space import SearchSpace
 from nasbench.store.manifest import circumstances
 from nasbench.store.parquet import run_digests
 from nasbench.store.published import KEY, describe_published
+from nasbench.tabular.accuracy import open_table_accuracy
+from nasbench.tabular.device import open_table_device, table_spec
+from nasbench.tabular.reference import is_reference, parse_reference, resolve_reference
 
 _MEASURING = ("devices", "batch", "dtype", "fresh")
 _CONFIRMING = ("confirm_processes",)
@@ -61,7 +64,7 @@ class Settings:
     epochs: int | None = None
     objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
-    sampler: str = "tpe"
+    sampler: str = "surrogate"
     seed: int = 0
     batch: int = 1
     dtype: str | None = None
@@ -74,13 +77,16 @@ class Settings:
     worker_gpus: float = 0.0
     warm_start: bool = True
     early_stop: bool = True
+    share_equal: bool = True
     trials: int | None = None
     seconds: float | None = None
+    stop_when_flat: int | None = None
 
     def __post_init__(self) -> None:
         devices = [device_name(device) for device in self.devices]
         if len(set(devices)) < len(devices):
-            raise DefinitionError(f"a device is given twice: {', '.join(devices)}")
+            hint = "; end a table's with ,name=OTHER" if any(map(is_reference, self.devices)) else ""
+            raise DefinitionError(f"a device is given twice: {', '.join(devices)}{hint}")
         default = ("accuracy", *(f"latency@{device}" for device in devices))
         objectives = [_on_device(name, devices) for name in self.objectives or default]
         object.__setattr__(self, "objectives", read_objectives(tuple(objectives)))
@@ -98,8 +104,8 @@ class Settings:
             self,
             space=_absolute(self.space),
             devices=tuple(map(_absolute, self.devices)),
-            dtype=self.dtype
-            or (load_device(self.devices[0]).dtype if self.measures() and not self.devices[1:] else None),
+            accuracy=_absolute(self.accuracy) if is_reference(self.accuracy) else self.accuracy,
+            dtype=self.dtype or (_load(self.devices[0]).dtype if self.measures() and not self.devices[1:] else None),
             data=f"{name}={Path(path).resolve()}{comma}{options}" if equals else self.data,
             training_threads=self.training_threads
             or self.threads
@@ -126,6 +132,7 @@ class Settings:
         known = {f.name for f in fields(cls)}
         kept = {key: value for key, value in manifest["settings"].items() if key in known}
         devices = kept.get("devices") or (manifest["settings"].get("device", "cpu"),)  # one alone in earlier runs
+        kept.setdefault("share_equal", False)  # which there was not in earlier runs
         return cls(**{**kept, "objectives": tuple(kept["objectives"]), "devices": tuple(devices)})
 
     def confirm(self, given: Mapping[str, Any]) -> None:
@@ -150,7 +157,9 @@ class Settings:
 
 
 def device_name(name_or_path: str) -> str:
-    """Give the name of a device that a user named, or whose file they gave."""
+    """Give the name of a device that a user named, or whose file or column of a table they gave."""
+    if is_reference(name_or_path):
+        return parse_reference(name_or_path).name
     is_path = name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path
     return Path(name_or_path).stem if is_path else name_or_path
 
@@ -171,6 +180,8 @@ def _on_device(name: str, devices: Sequence[str]) -> str:
 
 
 def _absolute(name: str) -> str:
+    if is_reference(name):
+        return resolve_reference(name)
     is_path = name.endswith((".yaml", ".yml")) or "/" in name
     return str(Path(name).resolve()) if is_path else name
 
@@ -230,6 +241,7 @@ def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
     """
     sought = {split_objective(name)[0] for name in settings.objectives}
     used = sought | {split_objective(name)[0] for name in settings.limits}
+    _refuse_beside_tables(settings, given)
     for names, users, looked_at in (
         (_MEASURING, MEASURED, used),
         (_CONFIRMING, ("latency",), sought),  # a limit alone orders nothing that a confirmation could decide again
@@ -239,6 +251,24 @@ def refuse_unused(settings: Settings, given: Iterable[str]) -> None:
             if name in given and not looked_at & set(users):
                 option = _option(name)
                 raise DefinitionError(f"--{option} has no effect without --objective {' or '.join(users)}")
+
+
+def _refuse_beside_tables(settings: Settings, given: Iterable[str]) -> None:
+    """Refuse options that figures from tables leave nothing to do for."""
+    looked_up = settings.measures() and all(map(is_reference, settings.devices))
+    if looked_up:
+        for name in ("batch", "dtype", "fresh", "confirm_processes"):
+            if name in given:
+                raise DefinitionError(
+                    f"--{name.replace('_', '-')} has no effect on latencies from a table; leave it out"
+                )
+    if is_reference(settings.accuracy):
+        for name in ("data", "epochs", "cluster", "worker_gpus", "workers", "share_equal", "early_stop"):
+            if name in given:
+                option = name.replace("_", "-")
+                raise DefinitionError(f"--{option} has no effect on an accuracy from a table; leave it out")
+        if looked_up and "threads" in given:
+            raise DefinitionError("--threads has no effect on a search on tables; leave it out")
 
 
 def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn) -> Parts:
@@ -261,8 +291,12 @@ def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn)
     _check_emulated(specs)
     with ExitStack() as stack:
         cluster = stack.enter_context(_connect(settings)) if settings.cluster else None
-        accuracy = open_accuracy_of(settings, cluster) if "accuracy" in figures else None
-        devices = tuple(map(open_device, specs))
+        accuracy = _open_accuracy(settings, space, cluster) if "accuracy" in figures else None
+        if accuracy is not None:
+            stack.enter_context(accuracy)
+            space = space if accuracy.classes is None else space.with_classes(accuracy.classes)
+        named = zip(settings.devices, specs, strict=True) if specs else ()
+        devices = tuple(_open_device(name, spec, space, say) for name, spec in named)
         dtypes = {spec.name: settings.dtype or spec.dtype for spec in specs}
         timing = TimingPlan(batch=settings.batch, energy="energy" in figures)
         if devices:
@@ -278,15 +312,14 @@ def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn)
             settings.confirm_processes,
             dtypes if len(devices) > 1 else {},
             settings.workers,
+            settings.share_equal,
         )
-        for part in (accuracy, *devices):
-            if part is not None:
-                stack.enter_context(part)
-        _check_energy(plan, devices)
-        if accuracy is not None and accuracy.classes is not None:
-            space = space.with_classes(accuracy.classes)
+        for device in devices:
+            stack.enter_context(device)
+        _check_answers(plan, devices)
         stack.pop_all()  # all are open: from here on `Parts` closes them
-    cache = MeasurementCache(say=say) if devices and not settings.fresh else None
+    cached = any(device.measures for device in devices) and not settings.fresh
+    cache = MeasurementCache(say=say) if cached else None
     return Parts(space, plan, accuracy, devices, cache, cluster)
 
 
@@ -294,7 +327,8 @@ def _connect(settings: Settings) -> Cluster:
     from nasbench.cluster.node_worker import find_module
 
     assert settings.cluster is not None, "asked for where there is one"
-    modules = find_module(settings.accuracy, Path.cwd()) if ":" in settings.accuracy else ()
+    own = ":" in settings.accuracy and not is_reference(settings.accuracy)
+    modules = find_module(settings.accuracy, Path.cwd()) if own else ()
     return connect(settings.cluster, modules)
 
 
@@ -308,19 +342,27 @@ def _check_emulated(specs: Sequence[DeviceSpec]) -> None:
         )
 
 
-def _check_energy(plan: SearchPlan, devices: Sequence[Device]) -> None:
+def _check_answers(plan: SearchPlan, devices: Sequence[Device]) -> None:
     wanted = [find_objective(name) for name in (*plan.objectives, *plan.limits)]
     for device in devices:
-        asked = any(one.figure == "energy" and one.device in (None, device.spec.name) for one in wanted)
-        if asked and device.energy_source is None:
+        asked = {one.figure for one in wanted if one.device in (None, device.spec.name)}
+        if "memory" in asked and not device.measures:
+            raise DefinitionError(f"{device.spec.name} is a table of latencies, which says nothing of memory")
+        if "energy" in asked and device.energy_source is None:
             raise DefinitionError(
                 f"the energy of an inference cannot be read on device {device.spec.name!r} here; "
                 "search by another objective or on another device"
             )
 
 
+def _open_accuracy(settings: Settings, space: SearchSpace, cluster: Cluster | None) -> Accuracy:
+    if not is_reference(settings.accuracy):
+        return open_accuracy_of(settings, cluster)
+    return open_table_accuracy(settings.accuracy, space)
+
+
 def open_accuracy_of(settings: Settings, cluster: Cluster | None = None) -> Accuracy:
-    """Make the estimator of a run, on this machine or on the nodes of a cluster; it is not open yet."""
+    """Make the estimator of a run that computes, here or on the nodes of a cluster; it is not open yet."""
     threads = settings.training_threads or 1
     memory = host.host_record()["memory_bytes"]
     limit = int(_TRAINING_MEMORY * memory / settings.workers) if memory else None
@@ -346,8 +388,23 @@ def open_accuracy_of(settings: Settings, cluster: Cluster | None = None) -> Accu
     return members[0] if len(members) == 1 else AccuracyPool(members)
 
 
+def _load(name: str) -> DeviceSpec:
+    return table_spec(name) if is_reference(name) else load_device(name)
+
+
+def _open_device(name: str, spec: DeviceSpec, space: SearchSpace, say: Callable[[str], object]) -> Device:
+    if not is_reference(name):
+        return open_device(spec)
+    device, note = open_table_device(name, space)
+    if note:
+        say(note)
+    return device
+
+
 def _spec(settings: Settings, name: str) -> DeviceSpec:
-    spec = load_device(name)
+    spec = _load(name)
+    if is_reference(name):
+        return spec
     check_runtime(spec.hardware, spec.runtime, settings.dtype or spec.dtype)
     return spec if settings.threads is None else replace(spec, threads=settings.threads)
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from nasbench.objectives import Objective
-from nasbench.search.samplers import make_sampler
+from nasbench.search.samplers import distribution_of, make_samplers
 from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.choice import Choice, Steps
 from nasbench.space.space import SearchSpace
@@ -33,11 +32,12 @@ class Candidate:
 class Study:
     """The sampler's memory of one run. It lives in this process only; the run's log can fill it again at any time."""
 
-    def __init__(self, space: SearchSpace, objectives: Sequence[Objective], sampler: str, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, objectives: Sequence[Objective], sampler: str, seed: int, lag: int = 1
+    ) -> None:
         self._space = space
         self._choices = {choice.name: choice for choice in space.choices}
-        self._sampler = sampler
-        self._seed = seed
+        self._sampler_for = make_samplers(sampler, seed, space, lag)
         maximize, minimize = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
         directions = [maximize if objective.maximize else minimize for objective in objectives]
         self._storage = optuna.storages.InMemoryStorage()
@@ -46,7 +46,7 @@ class Study:
 
     def ask(self, number: int, start: Mapping[str, Scalar] | None = None) -> Candidate:
         """Propose candidate `number` of the run, which also seeds the sampler; `start` prescribes its choices."""
-        return self._ask_of(make_sampler(self._sampler, self._seed, number), number, start)
+        return self._ask_of(self._sampler_for(number), number, start)
 
     def put_beside(self, number: int, architecture: Architecture) -> Candidate:
         """Make candidate `number` a network that no choices of the space stand for, so no sampler can learn of it."""
@@ -65,13 +65,15 @@ class Study:
             architecture = self._space.decode(lambda choice: _suggest(trial, choice))
         return Candidate(number, trial.params, architecture, trial)
 
-    def mark(self, candidate: Candidate, violation: float) -> dict[str, Any]:
-        """Note how far a candidate is beyond the limits, 0 when it is within.
+    def mark(self, candidate: Candidate, violation: float, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Note how far a candidate is beyond the limits, 0 when it is within, and what else a sampler reads of it.
 
         Returns:
             What the sampler knows of the candidate besides its choices and values; `replay` wants it back.
         """
         candidate.trial.set_constraint("limits", violation)
+        for name, fact in (facts or {}).items():
+            self._storage.set_trial_system_attr(candidate.trial._trial_id, name, fact)
         return dict(self._storage.get_trial(candidate.trial._trial_id).system_attrs)
 
     def tell(self, candidate: Candidate, values: Sequence[float] | None) -> None:
@@ -91,7 +93,7 @@ class Study:
 
     def replay(self, choices: Mapping[str, Scalar], values: Sequence[float] | None, state: Mapping[str, Any]) -> None:
         """Add a candidate of an earlier process, as if it had been asked and told here."""
-        distributions = {name: _distribution(self._choices[name]) for name in choices}
+        distributions = {name: distribution_of(self._choices[name]) for name in choices}
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.FAIL if values is None else TrialState.COMPLETE,
@@ -135,12 +137,3 @@ def _suggest(trial: optuna.Trial, choice: Choice) -> Scalar:
     if values.whole:
         return trial.suggest_int(choice.name, int(values.low), int(values[-1]), step=int(values.step))
     return values.nearest(trial.suggest_float(choice.name, values.low, values[-1], step=values.step))
-
-
-def _distribution(choice: Choice) -> BaseDistribution:
-    values = choice.values
-    if not isinstance(values, Steps):
-        return CategoricalDistribution(values)
-    if values.whole:
-        return IntDistribution(int(values.low), int(values[-1]), step=int(values.step))
-    return FloatDistribution(values.low, values[-1], step=values.step)

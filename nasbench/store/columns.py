@@ -97,7 +97,7 @@ def _stated(name: str, kind: str, unit: str, about: str, read: Callable[[Publish
 
 _LOW = "lower end of its 95 % interval: of the median at the level screen, over the processes at confirm"
 _HIGH = "upper end of the same interval"
-_VERDICT = "ok, noisy, throttled, drift, emulated, invalid or failed"
+_VERDICT = "ok, noisy, throttled, drift, emulated, table (looked up, nothing was measured), invalid or failed"
 _END_TO_END = "median time from the call until the answer is there, where the latency is the accelerator's alone"
 _OUTPUT_ERROR = "distance of the output from torch eager's in fp32, over the length of that (2-norm)"
 _REUSED = "the measurement of another time (run, time) that is repeated here"
@@ -385,7 +385,7 @@ MEASUREMENTS: tuple[Column, ...] = (
     _of("latency_high_s", "double", "s", _HIGH, lambda m: m.high_s),
     _of("verdict", "string", "-", _VERDICT, lambda m: m.verdict),
     _of("reasons", "list<string>", "-", "why the verdict is not ok", lambda m: m.reasons),
-    _of("stop", "string", "-", "why sampling ended: converged, plateau, cap or interrupted", lambda m: m.stop),
+    _of("stop", "string", "-", "why sampling ended: converged, plateau, cap, interrupted or table", lambda m: m.stop),
     _of("process_medians_s", "list<double>", "s", "median of each process, of several", lambda m: m.process_medians_s),
     _of(
         "process_samples",

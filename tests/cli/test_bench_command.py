@@ -541,6 +541,7 @@ def test_what_cannot_be_drawn_of_a_bench_is_said(bench, words, message):
     assert code == 2 and message in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_bench_on_the_cores_of_this_machine(nasbench, monkeypatch):
     monkeypatch.setenv("NASBENCH_CACHE", str(nasbench.folder / "cache"))
 

@@ -178,7 +178,7 @@ def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbenc
 
     assert list(a["architecture"]) == list(b["architecture"])
     done = nasbench("search", "--resume", "results/a", "--sampler", "random", check=2)
-    assert "the run was started with sampler tpe, not random" in done.stderr
+    assert "the run was started with sampler surrogate, not random" in done.stderr
     done = nasbench("search", *GUESSED, "--run", "results/a", check=2)
     assert "choose another name, or go on with it: nasbench search --resume results/a" in done.stderr
 

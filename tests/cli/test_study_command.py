@@ -42,6 +42,7 @@ def test_stored_benches_are_correlated_and_nothing_is_measured(here):
     assert (here.folder / "c/correlation.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_study_of_two_small_networks_measures_and_stores(here):
     """A real one: two networks at two sizes, and the same ones' efficiency."""
     words = ["mnist_tiny_small", "mnist_tiny_large", "--threads", "1"]

@@ -95,6 +95,7 @@ def test_operators_come_in_their_order_with_their_kinds():
     assert kinds == [DENSE, POINTWISE, DEPTHWISE, POINTWISE, POINTWISE, POINTWISE, GROUPED, PRODUCT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [ATTENTIVE, ENLARGING], ids=["attention", "enlarging"])
 def test_onnx_runtime_tells_all_macs_of_a_network(architecture):
     pytest.importorskip("onnxruntime")

@@ -2,6 +2,9 @@
 
 from study_rows import HERE, efficiency, findings, point, sized, unsure
 
+from nasbench.search.contest import Step, summarize
+from nasbench.search.contest_tables import STANDINGS
+from nasbench.search.contest_tables import STEPS as STEPS_COLUMNS
 from nasbench.store.found import write_found
 from nasbench.studies.correlation import correlate
 from nasbench.studies.resolution import find_growths
@@ -21,6 +24,15 @@ FOUND = {
 }
 
 
+STEPS = [
+    Step(sampler, seed, number, gap / number, 0.01)
+    for sampler, gap in (("one", 0.1), ("other", 0.3))
+    for seed in range(3)
+    for number in range(1, 9)
+]
+CONTEST = {"steps": (STEPS_COLUMNS, STEPS), "standings": (STANDINGS, summarize(STEPS, 8))}
+
+
 def write(folder, name, found=None):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.parquet"
@@ -32,4 +44,6 @@ def write(folder, name, found=None):
 def write_all(folder):
     for name in TABLES:
         write(folder, name)
+    for name, (columns, rows) in CONTEST.items():
+        write_found(folder / f"{name}.parquet", columns, rows, "bench-search", {}, ["torch"])
     return folder

@@ -1,0 +1,1 @@
+"""Tables of figures that others measured or trained, as devices and estimators of accuracy."""
