@@ -170,6 +170,7 @@ def test_a_search_says_how_many_of_its_starting_points_it_could_not_beat(here):
     assert "starting points" not in here(*words, "--no-warm-start", "--run", "results/b", check=0).stdout
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_with_its_own_settings_and_refuses_others(nasbench):
     nasbench("search", *GUESSED, "--trials", 6, "--run", "results/a", "--seed", 3, check=0)
     nasbench("search", "--resume", "results/a", "--trials", 10, check=0)

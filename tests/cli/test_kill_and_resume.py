@@ -63,6 +63,7 @@ def killed_at_random(nasbench, kills, seed, sampler, trials):
     assert left == {"run.db", "evaluations.parquet", "measurements.parquet", "pareto.parquet", "front.png"}
 
 
+@pytest.mark.slow
 def test_a_search_killed_twice_ends_like_an_undisturbed_one(nasbench):
     killed_at_random(nasbench, 2, 0, "nsga2", 120)
 

@@ -103,7 +103,9 @@ def test_onnx_runtime_tells_all_macs_of_a_network(architecture):
         assert device.take_layers(architecture, BRIEF).macs == count(architecture).deployed_macs
 
 
-@pytest.mark.parametrize("runtime", ["eager", "channels_last", "onnx"])
+@pytest.mark.parametrize(
+    "runtime", ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("channels_last", "onnx"))]
+)
 def test_a_device_tells_the_layers_of_a_network(runtime):
     if runtime == "onnx":
         pytest.importorskip("onnxruntime")
