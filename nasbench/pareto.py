@@ -62,12 +62,11 @@ def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
 
     points = _points(losses)
     corner = np.asarray(reference, dtype=np.float64)
-    inside = points[(points < corner).all(axis=1)]
-    if len(inside) == 0:
+    if len(points) == 0:
         return 0.0
-    if inside.shape[1] == 1:  # a front of one objective is its best point; moocore starts at two
-        return float(corner[0] - inside.min())
-    return float(moocore.hypervolume(inside, ref=corner))
+    if points.shape[1] == 1:  # a front of one objective is its best point; moocore starts at two
+        return max(0.0, float(corner[0] - points.min()))
+    return float(moocore.hypervolume(points, ref=corner))  # which leaves out what is beyond the reference
 
 
 class FrontTracker:

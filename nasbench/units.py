@@ -119,5 +119,11 @@ def format_between(value: float | None, low: float | None, high: float | None) -
     return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
+def one_line(text: str, most: int = 300) -> str:
+    """Make any text fit for a comment or a heading: on one line, of printable characters."""
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
@@ -22,7 +21,7 @@ from peers import make_peers
 
 from nasbench.objectives import find_objective
 from nasbench.plot.studies import draw_study
-from nasbench.search.contest import Benchmark, Gap, Step, play, summarize
+from nasbench.search.contest import Benchmark, Step, Tell, follow, play, summarize
 from nasbench.search.contest_tables import STANDINGS, STEPS
 from nasbench.search.names import SAMPLER_NAMES
 from nasbench.space.load import load_space
@@ -55,22 +54,17 @@ def play_peer(benchmark: Benchmark, name: str, seed: int, trials: int) -> Iterat
     worst = np.array([benchmark.losses(values) for values in benchmark.values.values()]).max(axis=0)
     choices = benchmark.space.choices
     searcher = make_peers()[name]([len(choice.values) for choice in choices], len(benchmark.objectives), seed)
-    gap, seen, idle, spent_s = Gap(benchmark), set[str](), 0, 0.0
-    while len(seen) < trials and idle < 500:
-        began = time.perf_counter()
+
+    def ask() -> tuple[str, Tell]:
         point = searcher.ask()
-        spent_s += time.perf_counter() - began
         chosen = {choice.name: choice.values[level] for choice, level in zip(choices, point, strict=True)}
-        digest = benchmark.space.decode_choices(chosen).digest
-        values = benchmark.values.get(digest)
-        losses = worst if values is None else np.array(benchmark.losses(values))
-        searcher.tell(point, losses)
-        if digest in seen:
-            idle += 1
-            continue
-        seen.add(digest)
-        yield Step(name, seed, len(seen), gap.add(values), spent_s)
-        idle, spent_s = 0, 0.0
+
+        def tell(values: Sequence[float] | None) -> None:
+            searcher.tell(point, worst if values is None else benchmark.losses(values))
+
+        return benchmark.space.decode_choices(chosen).digest, tell
+
+    return follow(benchmark, name, seed, trials, ask)
 
 
 def run_one(job: tuple[Path, str | None, str, int, int]) -> tuple[str, list[Step]]:

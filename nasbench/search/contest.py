@@ -9,8 +9,9 @@ doi:10.1007/BFb0056872 (hypervolume).
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +22,11 @@ from numpy.typing import NDArray
 
 from nasbench import pareto
 from nasbench.errors import DefinitionError
+from nasbench.model.cost import count
 from nasbench.objectives import Objective
-from nasbench.search.study import Study
+from nasbench.search.study import Study, hints_of
 from nasbench.space.space import SearchSpace
+from nasbench.surrogate.sampler import HINTS
 
 REFERENCE = 1.1
 """The corner of the box that volumes are counted in: so far from the ideal, where the true front's nadir is at 1."""
@@ -103,26 +106,47 @@ class Standing:
     proposing_s: float
 
 
+Tell = Callable[[Sequence[float] | None], object]
+"""Called with a network's values in the objectives' order, None where it failed."""
+
+
 def play(benchmark: Benchmark, sampler: str, seed: int, trials: int) -> Iterator[Step]:
     """Run a sampler on a benchmark, without the space's published points."""
     study = Study(benchmark.space, benchmark.objectives, sampler, seed)
-    gap = Gap(benchmark)
+    numbers = itertools.count()
+
+    def ask() -> tuple[str, Tell]:
+        candidate = study.ask(next(numbers))
+
+        def tell(values: Sequence[float] | None) -> None:
+            hinted = sampler == "surrogate" and values is not None
+            facts = {HINTS: hints_of(count(candidate.architecture))} if hinted else {}
+            study.mark(candidate, 0.0, facts)
+            study.tell(candidate, values)
+
+        return candidate.architecture.digest, tell
+
+    return follow(benchmark, sampler, seed, trials, ask)
+
+
+def follow(
+    benchmark: Benchmark, name: str, seed: int, trials: int, ask: Callable[[], tuple[str, Tell]]
+) -> Iterator[Step]:
+    """Run whatever proposes networks: `ask` gives the digest of the next one, and what is to be told of it."""
+    gap = _Gap(benchmark)
     seen: set[str] = set()
-    number, idle, spent_s = 0, 0, 0.0
+    idle, spent_s = 0, 0.0
     while len(seen) < trials and idle < _IDLE:
         began = time.perf_counter()
-        candidate = study.ask(number)
+        digest, tell = ask()
         spent_s += time.perf_counter() - began
-        digest = candidate.architecture.digest
         values = benchmark.values.get(digest)
-        study.mark(candidate, 0.0)
-        study.tell(candidate, values)
-        number += 1
+        tell(values)
         if digest in seen:
             idle += 1
             continue
         seen.add(digest)
-        yield Step(sampler, seed, len(seen), gap.add(values), spent_s)
+        yield Step(name, seed, len(seen), gap.add(values), spent_s)
         idle, spent_s = 0, 0.0
 
 
@@ -152,7 +176,7 @@ def _play_kept(job: tuple[str, int]) -> list[Step]:
     return list(play(benchmark, *job, trials))
 
 
-class Gap:
+class _Gap:
     """What is missing of the optimum, as networks come."""
 
     def __init__(self, benchmark: Benchmark) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from nasbench import pareto
 from nasbench.accuracy.base import Accuracy
 from nasbench.device.base import Device
-from nasbench.errors import CandidateError, DefinitionError, SearchError
+from nasbench.errors import CandidateError, SearchError
 from nasbench.measure.cache import MeasurementCache
 from nasbench.measure.levels import Progress as Round
 from nasbench.measure.levels import screen
@@ -27,16 +26,13 @@ from nasbench.search.crew import Crew, Stillness
 from nasbench.search.front import LiveFront
 from nasbench.search.plan import Budget, SearchPlan
 from nasbench.search.rungs import Rungs
-from nasbench.search.samplers import grid_points
-from nasbench.search.study import Candidate, Study
-from nasbench.space.architecture import Architecture, Scalar
+from nasbench.search.starts import keep_limits, starting_points
+from nasbench.search.study import Candidate, Study, hints_of
+from nasbench.space.architecture import Scalar
 from nasbench.space.space import SearchSpace
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import FlushSchedule, flush
-from nasbench.surrogate.sampler import EXCESS, NOISE, STANDS_IN
-
-_PROBES = 200
-"""Architectures sampled to see whether the limits can be met at all."""
+from nasbench.surrogate.sampler import CURVES, EXCESS, HINTS, NOISE, PRELIMINARY, STANDS_IN
 
 _IDLE = 500
 """Proposals in a row that were duplicates or beyond a free limit, after which the sampler has nothing new."""
@@ -85,15 +81,6 @@ class _First:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A candidate that a search begins with. `beside` is a network that no choices of the space stand for."""
-
-    name: str | None
-    choices: Mapping[str, Scalar]
-    beside: Architecture | None = None
-
-
 @dataclass(slots=True)
 class _Running:
     """A candidate under way. `finish` waits for its evaluation; None when another trial has its figures."""
@@ -118,6 +105,7 @@ class Search:
         accuracy: Accuracy | None,
         devices: Sequence[Device] = (),
         cache: MeasurementCache | None = None,
+        starts: Sequence[Mapping[str, Scalar]] = (),
     ) -> None:
         self._space = space
         self._plan = plan
@@ -138,7 +126,7 @@ class Search:
         self._schedule = FlushSchedule()
         self.evaluated = 0
         self.front = LiveFront(self._objectives, plan.limits)
-        self._starts = starting_points(space, plan)
+        self._starts = starting_points(space, plan, starts)
         self._running: deque[_Running] = deque()
         self._untold: deque[tuple[Candidate, Evaluation]] = deque()
         self._ending = False
@@ -332,7 +320,7 @@ class Search:
         return replace(evaluation, seconds=time.monotonic() - began)
 
     def _count_cost(self, evaluation: Evaluation) -> Evaluation:
-        return _limited(replace(evaluation, cost=count(evaluation.architecture)), self._plan.limits)
+        return keep_limits(replace(evaluation, cost=count(evaluation.architecture)), self._plan.limits)
 
     def _measure(self, device: Device, evaluation: Evaluation) -> Evaluation:
         architecture, timing = evaluation.architecture, self._plan.timing_on(device.spec.name)
@@ -345,7 +333,7 @@ class Search:
             if cache:
                 cache.keep(device, architecture, measurement, self._log.name)
         measured = replace(evaluation, measurements=(*evaluation.measurements, measurement))
-        return _limited(measured, self._plan.limits)
+        return keep_limits(measured, self._plan.limits)
 
     def _estimate(self, rungs: Rungs, scored: Scored, evaluation: Evaluation) -> Evaluation:
         if self._accuracy is None:
@@ -397,6 +385,13 @@ class Search:
         values = [objective.read(evaluation) for objective in self._objectives]
         if None in values and evaluation.status == "infeasible":
             facts[STANDS_IN] = [index for index, value in enumerate(values) if value is None]
+        if evaluation.cost is not None:
+            facts[HINTS] = hints_of(evaluation.cost)
+        if evaluation.score is not None and evaluation.score.curve:
+            estimated = [index for index, objective in enumerate(self._objectives) if objective.figure == "accuracy"]
+            facts[CURVES] = {str(index): [list(point) for point in evaluation.score.curve] for index in estimated}
+            if not evaluation.score.finished:
+                facts[PRELIMINARY] = estimated
         noise = [_deviation(evaluation, objective) for objective in self._objectives]
         return facts | ({NOISE: noise} if any(noise) else {})
 
@@ -445,10 +440,11 @@ class Search:
         """Fill the memory from the log; gives the number of the next trial."""
         number = 0
         recent: deque[tuple[Evaluation, Mapping[str, Any]]] = deque()
-        for stored in self._log.evaluations():
-            self._note(stored[0])
-            number = stored[0].trial + 1
-            recent.append(stored)
+        for evaluation, noted in self._log.evaluations():
+            self._note(evaluation)
+            # A run of an earlier nasbench may lack facts that the surrogate reads now.
+            recent.append((evaluation, {**self._facts(evaluation), **noted}))
+            number = evaluation.trial + 1
             if len(recent) >= self._plan.lag:
                 told, state = recent.popleft()
                 self._study.replay(told.choices, self._lesson(told), state)
@@ -460,73 +456,6 @@ class Search:
             candidate = self._study.replay_asked(evaluation.trial, evaluation.choices, state, beside)
             self._untold.append((candidate, evaluation))
         return number
-
-
-def starting_points(space: SearchSpace, plan: SearchPlan) -> list[Start]:
-    """Give the candidates that a search begins with.
-
-    Those are the named architectures that are within the limits on what is counted, first those of the space and then
-    those beside it; for a grid, every point of the space after them.
-    """
-    starts: list[Start] = []
-    if plan.warm_start:
-        within = [n for n in space.architectures if _counted(n.architecture, plan.limits).status == "complete"]
-        starts += [Start(named.name, named.choices) for named in within if named.choices]
-        starts += [Start(named.name, {}, named.architecture) for named in within if named.choices is None]
-    if plan.sampler == "grid":
-        known = [start.choices for start in starts]
-        starts += [Start(None, choices) for choices in grid_points(space, plan.seed) if choices not in known]
-    return starts
-
-
-def check_limits(space: SearchSpace, plan: SearchPlan) -> None:
-    """Look before a search whether any sampled candidate meets the limits on what is counted.
-
-    Raises:
-        DefinitionError: none does; the text has the smallest figures seen.
-    """
-    free = {name: limit for name, limit in plan.limits.items() if find_objective(name).free}
-    if not free:
-        return
-    rng = random.Random(plan.seed)
-    sampled = []
-    for _ in range(_PROBES):
-        sampled.append(_counted(space.sample(rng)[1], free))
-        if sampled[-1].status == "complete":
-            return
-    if any(_counted(n.architecture, free).status == "complete" for n in space.architectures if n.choices):
-        return
-    asked = ", ".join(f"{name}={find_objective(name).show(limit)}" for name, limit in free.items())
-    seen = [evaluation for evaluation in sampled if evaluation.cost]
-    smallest = ", ".join(
-        f"{find_objective(name).show(min(find_objective(name).read(e) or 0.0 for e in seen))} {name}"
-        for name in free
-        if seen
-    )
-    raise DefinitionError(
-        f"none of {_PROBES} architectures sampled from {space.name} meets --max {asked}; the smallest seen: "
-        f"{smallest or 'none could be built'}. Raise the limit or search another space."
-    )
-
-
-def _counted(architecture: Architecture, limits: Mapping[str, float]) -> Evaluation:
-    """Give a trial that went no further than counting."""
-    evaluation = Evaluation(0, "complete", {}, architecture)
-    try:
-        return _limited(replace(evaluation, cost=count(architecture)), limits)
-    except CandidateError as error:
-        return replace(evaluation, status=error.status, error=str(error))
-
-
-def _limited(evaluation: Evaluation, limits: Mapping[str, float]) -> Evaluation:
-    """Mark a candidate that is beyond a limit, as far as its figures are known."""
-    for name, limit in limits.items():
-        objective = find_objective(name)
-        value = objective.read(evaluation)
-        if value is not None and value > limit:
-            reason = f"{name} is {objective.show(value)}; the limit is {objective.show(limit)}"
-            return replace(evaluation, status="infeasible", error=reason)
-    return evaluation
 
 
 def _deviation(evaluation: Evaluation, objective: Objective) -> float | None:

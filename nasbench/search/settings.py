@@ -27,6 +27,8 @@ from nasbench.registry import unknown_name
 from nasbench.runtime.base import check_runtime
 from nasbench.search.plan import SearchPlan
 from nasbench.search.samplers import check_sampler
+from nasbench.search.starts import front_of
+from nasbench.space.architecture import Scalar
 from nasbench.space.load import load_space
 from nasbench.space.space import SearchSpace
 from nasbench.store.manifest import circumstances
@@ -81,6 +83,7 @@ class Settings:
     trials: int | None = None
     seconds: float | None = None
     stop_when_flat: int | None = None
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         devices = [device_name(device) for device in self.devices]
@@ -106,6 +109,7 @@ class Settings:
             devices=tuple(map(_absolute, self.devices)),
             accuracy=_absolute(self.accuracy) if is_reference(self.accuracy) else self.accuracy,
             dtype=self.dtype or (_load(self.devices[0]).dtype if self.measures() and not self.devices[1:] else None),
+            start_from=None if self.start_from is None else str(Path(self.start_from).resolve()),
             data=f"{name}={Path(path).resolve()}{comma}{options}" if equals else self.data,
             training_threads=self.training_threads
             or self.threads
@@ -207,6 +211,7 @@ class Parts:
     devices: tuple[Device, ...] = ()
     cache: MeasurementCache | None = None
     cluster: Cluster | None = None
+    starts: Sequence[Mapping[str, Scalar]] = ()
 
     def __enter__(self) -> Parts:
         return self
@@ -271,10 +276,15 @@ def _refuse_beside_tables(settings: Settings, given: Iterable[str]) -> None:
             raise DefinitionError("--threads has no effect on a search on tables; leave it out")
 
 
-def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn) -> Parts:
+def open_parts(
+    settings: Settings,
+    say: Callable[[str], object] = warnings.warn,
+    starts: Sequence[Mapping[str, Scalar]] | None = None,
+) -> Parts:
     """Check the settings and open the parts; nothing is written yet but the cache of measurements.
 
-    `say` takes what is wrong with the cache, which is never an error.
+    `say` takes what is wrong with the cache, which is never an error. `starts` are those of a run that goes on, so that
+    the earlier run that they are of is not asked again.
 
     Raises:
         DefinitionError: a setting is wrong, with what is allowed.
@@ -284,7 +294,12 @@ def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn)
     space = load_space(settings.space)
     check_sampler(settings.sampler, space)
     if not space.choices:
-        raise DefinitionError(f"{space.name} leaves no choice, so there is nothing to search")
+        raise DefinitionError(
+            f"{space.name} leaves no choice, so there is nothing to search; "
+            "`nasbench export --around 1` writes a space around a network"
+        )
+    if starts is None:
+        starts = front_of(Path(settings.start_from), space) if settings.start_from else ()
     objectives, limits = settings.objectives, settings.limits
     figures = {split_objective(name)[0] for name in (*objectives, *limits)}
     specs = [_spec(settings, name) for name in settings.devices] if settings.measures() else []
@@ -320,7 +335,7 @@ def open_parts(settings: Settings, say: Callable[[str], object] = warnings.warn)
         stack.pop_all()  # all are open: from here on `Parts` closes them
     cached = any(device.measures for device in devices) and not settings.fresh
     cache = MeasurementCache(say=say) if cached else None
-    return Parts(space, plan, accuracy, devices, cache, cluster)
+    return Parts(space, plan, accuracy, devices, cache, cluster, starts)
 
 
 def _connect(settings: Settings) -> Cluster:
@@ -433,6 +448,7 @@ def make_manifest(settings: Settings, parts: Parts) -> dict[str, Any]:
             "objectives": list(settings.objectives),
             "limits": dict(settings.limits),
         },
+        "starts": [dict(start) for start in parts.starts],
         KEY: describe_published(find_published(named, [parts.space.path])),
         **circumstances(_VERSIONED),
     }

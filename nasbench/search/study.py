@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from nasbench.objectives import Objective
+from nasbench.records import Cost
 from nasbench.search.samplers import distribution_of, make_samplers
 from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.choice import Choice, Steps
@@ -27,6 +29,11 @@ class Candidate:
     choices: Mapping[str, Scalar]
     architecture: Architecture
     trial: optuna.Trial
+
+
+def hints_of(cost: Cost) -> list[float]:
+    """Give what is counted of a network and may tell of its accuracy and latency, for the surrogate."""
+    return [math.log1p(cost.macs), math.log1p(cost.params)]
 
 
 class Study:

@@ -29,10 +29,11 @@ _REGNET = ("stem", "rule")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _ROW = ("block", "repeat", "out", "stride", "scale")
 _PUBLISHED = ("params", "macs", "form", "top1", "source", "latencies")
-_MAX_REPEAT = 64
+MAX_REPEAT = 64
+"""The most repeats of a row."""
 _STRIDE = Rule("a whole number from 1 to 8", lambda value: COUNT.test(value) and value <= 8)
-_REPEAT = Rule(f"a whole number from 0 to {_MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= _MAX_REPEAT)
-_DEPTH = Rule(f"a whole number from 1 to {_MAX_REPEAT}", lambda v: COUNT.test(v) and v <= _MAX_REPEAT)
+_REPEAT = Rule(f"a whole number from 0 to {MAX_REPEAT}", lambda v: COUNT_OR_NONE.test(v) and v <= MAX_REPEAT)
+_DEPTH = Rule(f"a whole number from 1 to {MAX_REPEAT}", lambda v: COUNT.test(v) and v <= MAX_REPEAT)
 _SIZE = Rule("a whole number from 1 to 4096", lambda value: COUNT.test(value) and value <= 4096)
 # with these bounds no width of a regnet comes near the most channels that a row may have
 _SLOPE = Rule("a number above 0, at most 1000", lambda v: _is_number(v) and 0 < v <= 1000)
@@ -426,7 +427,7 @@ def _chosen_repeats(node: Node, skeleton: Skeleton, path: str, most: int) -> int
     rows = skeleton.rows if isinstance(skeleton, Stack) else ()
     for row in rows:
         if row.path == path and isinstance(row.repeat, Choice) and row.repeat.name in node.entries():
-            return node.entries()[row.repeat.name].integer(0, _MAX_REPEAT)
+            return node.entries()[row.repeat.name].integer(0, MAX_REPEAT)
     return most
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,15 @@ _log = logging.getLogger("nasbench.store")
 class Run:
     """A stored run as data frames; what `plot` and the tables are made from.
 
-    Whole numbers that can be absent are of pandas' `Int64`. `measurements` is read when it is first asked for.
+    Whole numbers that can be absent are of pandas' `Int64`. `measurements` is read when it is first asked for, unless
+    `tables` holds it: those of a run that is still being written.
     """
 
     folder: Path
     manifest: Mapping[str, Any]
     evaluations: pd.DataFrame
     pareto: pd.DataFrame
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -74,7 +76,11 @@ class Run:
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """One row a measurement, with every raw sample."""
-        return _to_pandas(read_table(self.folder, "measurements"))
+        return _to_pandas(self.table("measurements"))
+
+    def table(self, name: str) -> pa.Table:
+        """Give one of the run's tables as it is stored, for those who need few of its columns or rows."""
+        return self.tables[name] if name in self.tables else read_table(self.folder, name)
 
 
 @dataclass
@@ -273,6 +279,33 @@ def read_run(folder: Path) -> Run:
     tables = _refresh(folder) or {name: read_table(folder, name) for name in ("evaluations", "pareto")}
     manifest = _manifest(tables["evaluations"])
     return Run(folder, manifest, _to_pandas(tables["evaluations"]), _to_pandas(tables["pareto"]))
+
+
+def read_growing(folder: Path) -> Run:
+    """Read a run from its log as it is at this moment, also while a search writes it; nothing is written.
+
+    Raises:
+        RunNameError: there is no log.
+        DamagedRunError: the log is damaged.
+    """
+    with RunLog.read(folder) as log:
+        tables = build_tables(log)
+    return _run_of(folder, tables)
+
+
+def read_flushed(folder: Path) -> Run:
+    """Read the files that were flushed last, without a look at the log; nothing is written.
+
+    Raises:
+        FileNotFoundError: there is none yet.
+        StoreError: a file cannot be read; DamagedRunError where it was altered.
+    """
+    return _run_of(folder, {name: _read(folder / f"{name}.parquet") for name in TABLES})
+
+
+def _run_of(folder: Path, tables: Mapping[str, pa.Table]) -> Run:
+    evaluations, pareto = (_to_pandas(tables[name]) for name in ("evaluations", "pareto"))
+    return Run(folder, _manifest(tables["evaluations"]), evaluations, pareto, tables)
 
 
 def stored_manifest(path: Path) -> str:

@@ -41,10 +41,14 @@ def log_probability_within(prediction: Prediction, limit: float) -> Values:
     return np.asarray(log_ndtr((bound - prediction.mean) / prediction.deviation))
 
 
-def draw_losses(predictions: list[Prediction], draws: int, seed: int) -> Rows:
-    """Draw losses by the models, the same quantiles for each row; shape (rows, draws, objectives)."""
-    uniform = qmc.Sobol(len(predictions), seed=seed).random(draws)
-    normal = ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
+def draw_normal(objectives: int, draws: int, seed: int) -> Rows:
+    """Draw evenly spread quantiles of the standard normal distribution; shape (draws, objectives)."""
+    uniform = qmc.Sobol(objectives, seed=seed).random(draws)
+    return np.asarray(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)))
+
+
+def draw_losses(predictions: list[Prediction], normal: Rows) -> Rows:
+    """Give the losses that the models have at quantiles, the same for each row; shape (rows, draws, objectives)."""
     drawn = [
         p.model.scale.back(p.mean[:, None] + p.deviation[:, None] * normal[None, :, index])
         for index, p in enumerate(predictions)
@@ -69,6 +73,7 @@ class Volume:
         self._front = self._scale(losses)
         self._trim(rng)
         self._points: Rows | None = None
+        self._steps = _Steps(self._front)
         if losses.shape[1] > 2:
             self._points = self._draw_points(losses.shape[1], int(rng.integers(2**31)))
 
@@ -89,7 +94,7 @@ class Volume:
         """
         points = self._scale(losses)
         flat = points.reshape(-1, points.shape[-1])
-        added = self._gain_by_points(flat) if self._points is not None else self._gain_in_plane(flat)
+        added = self._gain_by_points(flat) if self._points is not None else self._steps.gain(flat)
         return added.reshape(points.shape[:-1])
 
     def add(self, losses: Values) -> None:
@@ -97,7 +102,9 @@ class Volume:
         point = self._scale(losses)[None, :]
         self._front = np.concatenate([self._front, point])
         self._front = self._front[pareto.non_dominated(self._front)]
-        if self._points is not None:
+        if self._points is None:
+            self._steps = _Steps(self._front)
+        else:
             self._points = self._points[~_dominated(self._points, point)]
 
     def _scale(self, losses: Rows | Values) -> Rows:
@@ -108,20 +115,6 @@ class Volume:
         self._front = inside[pareto.non_dominated(inside)] if len(inside) else inside
         if len(self._front) > _LARGEST_FRONT:
             self._front = self._front[rng.choice(len(self._front), size=_LARGEST_FRONT, replace=False)]
-
-    def _gain_in_plane(self, points: Rows) -> Values:
-        """Add up, between one front point and the next, the width that a point covers by the height it is lower."""
-        front = self._front[np.argsort(self._front[:, 0], kind="stable")]
-        edges = np.concatenate([front[:, 0], [1.0]])
-        heights = np.minimum(np.concatenate([[1.0], np.minimum.accumulate(front[:, 1])]), 1.0)
-        x, y = points[:, 0], points[:, 1]
-        added = np.zeros(len(points))
-        left = -np.inf
-        for right, height in zip(edges, heights, strict=True):
-            width = np.maximum(min(right, 1.0) - np.maximum(x, left), 0.0)
-            added += width * np.maximum(height - y, 0.0)
-            left = right
-        return added
 
     def _gain_by_points(self, points: Rows) -> Values:
         assert self._points is not None, "called where they stand for the volume"
@@ -134,6 +127,26 @@ class Volume:
                 some &= points[start : start + 4096, axis][:, None] <= self._points[:, axis][None, :]
             covered[start : start + 4096] = some.sum(axis=1)
         return covered / _POINTS
+
+
+class _Steps:
+    """A front of two objectives in the box up to (1, 1) as a stair, and the area below it as a running sum."""
+
+    def __init__(self, front: Rows) -> None:
+        front = front[np.argsort(front[:, 0], kind="stable")]
+        self._ends = np.minimum(np.append(front[:, 0], 1.0), 1.0)
+        self._heights = np.minimum(np.concatenate([[1.0], np.minimum.accumulate(front[:, 1])]), 1.0)
+        self._areas = np.concatenate([[0.0], np.cumsum(np.diff(self._ends) * self._heights[1:])])
+
+    def gain(self, points: Rows) -> Values:
+        """Give the area between each point and the stair; shape (points)."""
+        x, y = np.minimum(points, 1.0).T
+        above = np.searchsorted(-self._heights, -y)  # so many steps are higher than the point
+        last = np.maximum(above - 1, 0)
+        step = np.minimum(np.searchsorted(self._ends, x), len(self._ends) - 1)
+        up_to_point = self._areas[step] - (self._ends[step] - x) * self._heights[step]
+        area = self._areas[last] - up_to_point - y * (self._ends[last] - x)
+        return np.asarray(np.where((above > 0) & (x < self._ends[last]), np.maximum(area, 0.0), 0.0))
 
 
 def _dominated(points: Rows, front: Rows) -> NDArray[np.bool_]:

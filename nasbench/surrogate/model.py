@@ -59,6 +59,8 @@ KERNELS = (
 _DECIDING = 200
 """Rows by which a kernel, a scale and a noise are decided on; the model itself is fitted to all."""
 
+_ROOM = 64
+
 NOISES = (1e-4, 3e-3, 3e-2, 0.2)
 """Variances of the noise, as shares of the variance that the choices explain."""
 
@@ -94,17 +96,21 @@ class Model:
     kernel: Kernel
     scale: Scale
     noise: float
-    mean: float
+    hint: int | None
+    """The number of the hint that the mean hangs on; None for none of them."""
+    trend: Values
+    """The mean, and by how much it grows with the hint."""
     variance: float
     factor: Rows
     weights: Values
 
-    def predict(self, likeness: Likeness) -> Prediction:
-        """Predict rows, given how alike they are to those of the fit; shape (fitted, rows)."""
+    def predict(self, likeness: Likeness, hints: Rows | None = None) -> Prediction:
+        """Predict rows, given how alike they are to those of the fit, shape (fitted, rows), and their hints."""
         covariance = self.kernel.of(likeness)
         explained = solve_triangular(self.factor, covariance, lower=True, check_finite=False)
         spread = np.maximum(1.0 - (explained**2).sum(axis=0), 1e-9)
-        return Prediction(self, self.mean + covariance.T @ self.weights, spread, explained)
+        mean = _basis(covariance.shape[1], hints, self.hint) @ self.trend + covariance.T @ self.weights
+        return Prediction(self, mean, spread, explained, len(explained))
 
 
 @dataclass(slots=True)
@@ -115,6 +121,8 @@ class Prediction:
     mean: Values
     spread: Values
     explained: Rows
+    known: int
+    """Rows of `explained` that count; the others are room."""
 
     @property
     def deviation(self) -> Values:
@@ -123,17 +131,28 @@ class Prediction:
 
     def believe(self, row: int, likeness: Likeness) -> None:
         """Go on as if the row's value were its mean: `likeness` is that of the row to all, shape (1, rows)."""
-        covariance = self.model.kernel.of(likeness)[0] - self.explained[:, row] @ self.explained
+        explained = self.explained[: self.known]
+        covariance = self.model.kernel.of(likeness)[0] - explained[:, row] @ explained
         further = covariance / np.sqrt(self.spread[row] + self.model.noise)
         self.spread = np.maximum(self.spread - further**2, 1e-9)
-        self.explained = np.vstack([self.explained, further])
+        if self.known == len(self.explained):
+            self.explained = np.concatenate([self.explained, np.empty((_ROOM, self.explained.shape[1]))])
+        self.explained[self.known] = further
+        self.known += 1
 
     def take(self, rows: NDArray[np.intp]) -> Prediction:
         """Give it for some of the rows."""
-        return Prediction(self.model, self.mean[rows], self.spread[rows], self.explained[:, rows])
+        return Prediction(self.model, self.mean[rows], self.spread[rows], self.explained[:, rows], self.known)
 
 
-def fit(likeness: Likeness, losses: Values, scales: tuple[Scale, ...], noise: Values | None = None) -> Model:
+def fit(
+    likeness: Likeness,
+    losses: Values,
+    scales: tuple[Scale, ...],
+    noise: Values | None = None,
+    like: Model | None = None,
+    hints: Rows | None = None,
+) -> Model:
     """Fit the kernel, scale and noise that explain some losses best; there is one loss at least.
 
     Args:
@@ -141,48 +160,75 @@ def fit(likeness: Likeness, losses: Values, scales: tuple[Scale, ...], noise: Va
         losses: one a row.
         scales: to choose from; those that do not fit are left out.
         noise: the known standard deviation of each loss, 0 where it is not known.
+        like: an earlier model, whose kernel, scale and noise are taken over if the losses have a value on the scale.
+        hints: numbers, shape (rows, hints), with one of which the objective may grow or shrink.
     """
     noise = np.zeros_like(losses) if noise is None else noise
+    hints = np.empty((len(losses), 0)) if hints is None else hints
+    if like is not None and like.scale.fits(losses):
+        return _best_of([(like.kernel, like.scale, like.noise)], likeness, losses, noise, hints)
     fitting = [scale for scale in scales if scale.fits(losses)]
     options = list(itertools.product(KERNELS, fitting, NOISES))
     if len(losses) > _DECIDING:
         some = np.linspace(0, len(losses) - 1, _DECIDING).astype(np.intp)
-        chosen = _best_of(options, likeness.among(some), losses[some], noise[some])
+        chosen = _best_of(options, likeness.among(some), losses[some], noise[some], hints[some])
         options = [(chosen.kernel, chosen.scale, chosen.noise)]
-    return _best_of(options, likeness, losses, noise)
+    return _best_of(options, likeness, losses, noise, hints)
+
+
+def _basis(rows: int, hints: Rows | None, hint: int | None) -> Rows:
+    """Give what the mean is made of, shape (rows, 1 or 2)."""
+    ones = np.ones(rows)
+    return np.stack([ones] if hint is None or hints is None else [ones, hints[:, hint]], axis=1)
 
 
 def _best_of(
-    options: Sequence[tuple[Kernel, Scale, float]], likeness: Likeness, losses: Values, noise: Values
+    options: Sequence[tuple[Kernel, Scale, float]],
+    likeness: Likeness,
+    losses: Values,
+    noise: Values,
+    hints: Rows,
 ) -> Model:
-    """Fit all options, and give the one of the largest marginal likelihood of the losses themselves."""
+    """Fit all options, without a hint and with each, and give the one of the largest marginal likelihood of the losses.
+
+    A hint has to earn the coefficient that it takes, as in Schwarz, Estimating the Dimension of a Model, 1978,
+    doi:10.1214/aos/1176344136.
+    """
     found: list[tuple[float, Model]] = []
+    differing = np.flatnonzero(np.ptp(hints, axis=0) > 0).tolist() if len(losses) > 2 else []
+    bases = [(hint, _basis(len(losses), hints, hint)) for hint in (None, *differing)]
     for kernel, of_kernel in itertools.groupby(options, key=lambda option: option[0]):
         covariance = kernel.of(likeness)
         for _, scale, share in of_kernel:
             values, slopes = scale.forward(losses), scale.slope(losses)
             center, unit = float(values.mean()), float(values.std()) or max(abs(float(values[0])), 1.0) * 1e-6
-            solved = _solve(covariance, (values - center) / unit, share + (noise * slopes / unit) ** 2)
-            if solved is not None:
-                score, mean, variance, factor, weights = solved
+            factor = _factor(covariance, share + (noise * slopes / unit) ** 2)
+            if factor is None:
+                continue
+            for hint, basis in bases:
+                score, trend, variance, weights = _solve(factor, (values - center) / unit, basis)
                 score += float(np.log(np.maximum(np.abs(slopes) / unit, 1e-300)).sum())
-                model = Model(kernel, scale, share, center + mean * unit, variance * unit**2, factor, weights * unit)
+                score -= 0.5 * (len(trend) - 1) * float(np.log(len(losses)))
+                trend = trend * unit + center * (np.arange(len(trend)) == 0)
+                model = Model(kernel, scale, share, hint, trend, variance * unit**2, factor, weights * unit)
                 found.append((score, model))
     return max(found, key=lambda one: one[0])[1]
 
 
-def _solve(covariance: Rows, values: Values, diagonal: Values) -> tuple[float, float, float, Rows, Values] | None:
-    """Give the log marginal likelihood, mean, variance, factor and weights; None where there is no factor."""
+def _factor(covariance: Rows, diagonal: Values) -> Rows | None:
+    """Give the lower triangle whose square is the noisy covariance; None where there is none."""
     noisy = covariance.copy()
     noisy[np.diag_indices_from(noisy)] += diagonal
     factor, failed = dpotrf(noisy, lower=1, clean=1)
-    if failed:
-        return None
+    return None if failed else np.asarray(factor)
+
+
+def _solve(factor: Rows, values: Values, basis: Rows) -> tuple[float, Values, float, Values]:
+    """Give the log marginal likelihood, the coefficients of the mean, the variance and the weights."""
     count = len(values)
-    sides = np.stack([values, np.ones(count)], axis=1)
-    solved = cho_solve((factor, True), sides, check_finite=False)
-    mean = float(solved[:, 0].sum() / solved[:, 1].sum())
-    weights = solved[:, 0] - mean * solved[:, 1]
-    variance = max(float((values - mean) @ weights) / count, 1e-9)
+    solved = cho_solve((factor, True), np.column_stack([values, basis]), check_finite=False)
+    trend = np.linalg.lstsq(basis.T @ solved[:, 1:], basis.T @ solved[:, 0], rcond=None)[0]
+    weights = solved[:, 0] - solved[:, 1:] @ trend
+    variance = max(float((values - basis @ trend) @ weights) / count, 1e-9)
     score = -0.5 * count * np.log(variance) - float(np.log(np.diag(factor)).sum())
-    return float(score), mean, variance, factor, weights
+    return float(score), trend, variance, weights

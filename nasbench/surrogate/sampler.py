@@ -15,8 +15,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nasbench.surrogate.encoding import Encoding, Rows
+from nasbench.surrogate.fidelity import foresee
+from nasbench.surrogate.fitted import Models, fit_models
+from nasbench.surrogate.observations import Observations
 from nasbench.surrogate.presence import ByEffect, Effective, by_example
-from nasbench.surrogate.proposal import Observations, propose
+from nasbench.surrogate.proposal import propose
 
 NOISE = "surrogate:noise"
 """The attribute of a trial that holds the standard deviation of each of its values, None where it is not known."""
@@ -29,10 +32,25 @@ EXCESS = "surrogate:excess"
 
 Without it the trial's constraints are read. Those cannot be left out for a trial where one is not known."""
 
+CURVES = "surrogate:curves"
+"""The attribute of a trial that holds, for some of its values by number, what they were after steps before the end."""
+
+PRELIMINARY = "surrogate:preliminary"
+"""The attribute of a trial that lists which of its values are the last of their curve, since it was ended early."""
+
+HINTS = "surrogate:hints"
+"""The attribute of a trial that lists numbers known of it without evaluating, with which values may grow or shrink.
+
+Such as the logarithm of what a network computes. How they hang on the choices is learned, so a trial says its own."""
+
 _FIRST_BATCH = 200
-_SHARE_OF_BATCH = 25
+_SHARE_OF_BATCH = 15
+_LARGEST_BATCH = 256
 """From `_FIRST_BATCH` trials on, as many are planned together as there are trials / `_SHARE_OF_BATCH`, in powers of
 two."""
+
+_UNTIL_NEXT_DECISION = 1.5
+"""From `_FIRST_BATCH` trials on, kernels, scales and noises are decided on anew when there are so many times more."""
 
 _FILLING = 64
 """Random points of which a starting one is the farthest from all before it."""
@@ -48,6 +66,9 @@ class _Told:
     noise: Sequence[float]
     excess: Mapping[str, float]
     broken: bool
+    curves: Mapping[int, Mapping[int, float]]
+    preliminary: frozenset[int]
+    hints: Sequence[float]
 
 
 class SurrogateSampler(BaseSampler):
@@ -94,6 +115,7 @@ class SurrogateSampler(BaseSampler):
         self._complete: Callable[[Rows], Rows] | None = None
         self._handed: dict[int, dict[str, Any]] = {}
         self._plan: tuple[int, list[dict[str, Any]]] = -1, []
+        self._decided: tuple[tuple[Any, ...], Models | None] = (), None
 
     def reseed_rng(self) -> None:
         """Draw otherwise from here on, as Optuna asks of samplers that were copied to another process."""
@@ -187,29 +209,62 @@ class SurrogateSampler(BaseSampler):
         if len(known) < max(self._startup, 2):
             return []
         self._fit_encoding(known)
+        pending = self._encode_pending(study, newest, first)
+        limits = sorted({name for number in known for name in self._told[number].excess})
+        seen, shares = self._observe(study, known, limits, pending)
+        like = self._decide(study, known, limits, first)
+        models = fit_models(self._encoding, seen, shares, like)
+        rows = propose(self._encoding, seen, models, count, self._rng(first), self._completion(known))
+        return [self._encoding.decode(row) for row in rows]
+
+    def _observe(
+        self, study: Study, known: Sequence[int], limits: Sequence[str], pending: Rows
+    ) -> tuple[Observations, tuple[bool, ...]]:
+        """Give what some trials tell, and by objective whether it is a share that is maximized."""
         valued = [number for number in known if self._told[number].losses is not None]
         without = [number for number in known if self._told[number].losses is None]
-        limits = sorted({name for number in known for name in self._told[number].excess})
-        pending = self._encode_pending(study, newest, first)
         objectives = len(study.directions)
         losses = np.array([self._told[n].losses for n in valued], dtype=np.float64).reshape(-1, objectives)
+        noise = np.array([self._told[n].noise for n in valued], dtype=np.float64).reshape(-1, objectives)
+        shares = tuple(
+            direction == StudyDirection.MAXIMIZE and _is_share(-values)
+            for direction, values in zip(study.directions, losses.T, strict=True)
+        )
+        preliminary = np.array([bool(self._told[n].preliminary) for n in valued], dtype=bool)
+        for index, share in enumerate(shares) if preliminary.any() else ():
+            early = np.array([index in self._told[n].preliminary for n in valued])
+            curves = [self._told[n].curves.get(index, {}) for n in valued]
+            losses[:, index], unsure = foresee(losses[:, index], curves, early, share)
+            noise[:, index] = np.hypot(noise[:, index], unsure)
         seen = Observations(
             losses=losses,
             rows=self._encode(valued),
-            noise=np.array([self._told[n].noise for n in valued], dtype=np.float64).reshape(-1, objectives),
+            noise=noise,
             excess=self._excess(valued, limits),
             out=self._encode(without),
             out_excess=self._excess(without, limits),
             broken=np.array([self._told[n].broken for n in without], dtype=bool),
             pending=pending,
+            preliminary=preliminary,
+            hints=self._list_hints(valued),
             tried=frozenset(self._encoding.keys(np.concatenate([self._encode(known), pending]))),
         )
-        shares = tuple(
-            direction == StudyDirection.MAXIMIZE and _is_share(-values)
-            for direction, values in zip(study.directions, losses.T, strict=True)
-        )
-        rows = propose(self._encoding, seen, shares, count, self._rng(first), self._completion(known))
-        return [self._encoding.decode(row) for row in rows]
+        return seen, shares
+
+    def _decide(self, study: Study, known: Sequence[int], limits: Sequence[str], first: int) -> Models | None:
+        """Give models whose kernels, scales and noises serve for a while; None where each plan decides by itself.
+
+        They hang on no plan made before, so that a study that was taken up again goes on as it would have.
+        """
+        if first < _FIRST_BATCH:
+            return None
+        steps = int(np.log(first / _FIRST_BATCH) / np.log(_UNTIL_NEXT_DECISION) + 1e-9)
+        since = int(np.ceil(_FIRST_BATCH * _UNTIL_NEXT_DECISION**steps))
+        if self._decided[0] != (since, *limits):
+            early = [number for number in known if number <= since - (self._lag or 1)]
+            seen, shares = self._observe(study, early, limits, np.empty((0, len(self._encoding))))
+            self._decided = (since, *limits), fit_models(self._encoding, seen, shares) if early else None
+        return self._decided[1]
 
     def _encode_pending(self, study: Study, newest: float, first: int) -> Rows:
         """Encode the trials before `first` of which nothing may be known yet, as far as their parameters are."""
@@ -222,6 +277,11 @@ class SurrogateSampler(BaseSampler):
             late += [self._handed.get(number) or trials[number].params for number in sorted(under_way)]
         names = self._encoding.distributions.keys()
         return self._encoding.encode(params for params in late if params and params.keys() <= names)
+
+    def _list_hints(self, numbers: Sequence[int]) -> Rows:
+        count = max((len(self._told[number].hints) for number in numbers), default=0)
+        table = [[*self._told[n].hints, *[np.nan] * (count - len(self._told[n].hints))] for n in numbers]
+        return np.array(table, dtype=np.float64).reshape(len(numbers), count)
 
     def _excess(self, numbers: Sequence[int], limits: Sequence[str]) -> Rows:
         table = [[self._told[number].excess.get(name, np.nan) for name in limits] for number in numbers]
@@ -248,12 +308,19 @@ def _told(trial: FrozenTrial, maximized: Sequence[bool]) -> _Told:
     noise = [value or 0.0 for value in facts.get(NOISE, [0.0] * len(maximized))]
     if trial.state != TrialState.COMPLETE:
         broken = not any(value > 0 for value in excess.values())
-        return _Told(trial.params, trial.distributions, None, noise, excess, broken)
+        return _Told(trial.params, trial.distributions, None, noise, excess, broken, {}, frozenset(), ())
     losses = [-value if most else value for value, most in zip(trial.values, maximized, strict=True)]
     for index in facts.get(STANDS_IN, ()):
         losses[index] = np.nan
     finite = [loss if np.isfinite(loss) else np.nan for loss in losses]
-    return _Told(trial.params, trial.distributions, finite, noise, excess, False)
+    curves = {
+        int(index): {int(step): -value if maximized[int(index)] else value for step, value in curve}
+        for index, curve in facts.get(CURVES, {}).items()
+    }
+    preliminary = frozenset(facts.get(PRELIMINARY, ()))
+    return _Told(
+        trial.params, trial.distributions, finite, noise, excess, False, curves, preliminary, facts.get(HINTS, ())
+    )
 
 
 def _merged(known: BaseDistribution | None, further: BaseDistribution) -> BaseDistribution:
@@ -274,7 +341,7 @@ def _is_share(values: Rows) -> bool:
 
 
 def _batch_size(number: int) -> int:
-    return 1 if number < _FIRST_BATCH else int(2 ** np.floor(np.log2(number / _SHARE_OF_BATCH)))
+    return 1 if number < _FIRST_BATCH else int(min(2 ** np.floor(np.log2(number / _SHARE_OF_BATCH)), _LARGEST_BATCH))
 
 
 def _draw_entropy() -> int:

@@ -11,11 +11,13 @@ from nasbench.errors import Crashed, DefinitionError, DeviceError, SearchError
 from nasbench.objectives import OBJECTIVES
 from nasbench.records import TimingPlan
 from nasbench.search.plan import Budget, SearchPlan
-from nasbench.search.run import Search, check_limits
+from nasbench.search.run import Search
 from nasbench.search.samplers import SAMPLERS
+from nasbench.search.starts import check_limits
 from nasbench.space.load import read_space
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import read_run
+from nasbench.surrogate.sampler import CURVES, PRELIMINARY
 from tests.search.formula import SPACE, FormulaAccuracy, FormulaDevice, toy_space
 
 ALL = [name for name in SAMPLERS if name != "gp"]
@@ -269,6 +271,18 @@ def test_hopeless_candidates_are_ended_early_and_never_stand_on_the_front(tmp_pa
     assert not {e.trial for e in pruned} & {e.trial for e in search.front.members}
     run_search(tmp_path / "off", plan(seed=4, early_stop=False), 80)
     assert not [e for e in stored(tmp_path / "off") if e.status == "pruned"]
+
+
+def test_the_surrogate_is_told_which_accuracies_are_those_of_candidates_ended_early(tmp_path):
+    run_search(tmp_path / "run", plan(seed=4, sampler="surrogate"), 40)
+
+    with RunLog.read(tmp_path / "run") as log:
+        told = {evaluation.trial: (evaluation, state) for evaluation, state in log.evaluations()}
+    pruned = [state for evaluation, state in told.values() if evaluation.status == "pruned"]
+    complete = [(e, state) for e, state in told.values() if e.status == "complete"]
+    assert pruned and all(state[PRELIMINARY] == [0] and state[CURVES]["0"] for state in pruned)
+    assert all(PRELIMINARY not in state for _, state in complete)
+    assert all(state[CURVES] == {"0": [list(point) for point in e.score.curve]} for e, state in complete)
 
 
 def test_no_member_of_the_true_front_is_ended_early_when_early_values_rank_as_final_ones(tmp_path):

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from nasbench.surrogate.gain import Volume, draw_losses, expected_improvement, log_probability_within
+from nasbench.surrogate.gain import Volume, draw_losses, draw_normal, expected_improvement, log_probability_within
 from nasbench.surrogate.model import ERROR, PLAIN, Kernel, Model, Prediction
 
 
 def prediction(means, deviations, scale=PLAIN):
-    model = Model(Kernel(1.0, 0.0, 0.0), scale, 1e-4, 0.0, 1.0, np.eye(1), np.zeros(1))
-    return Prediction(model, np.array(means), np.array(deviations) ** 2, np.zeros((1, len(means))))
+    model = Model(Kernel(1.0, 0.0, 0.0), scale, 1e-4, None, np.zeros(1), 1.0, np.eye(1), np.zeros(1))
+    return Prediction(model, np.array(means), np.array(deviations) ** 2, np.zeros((1, len(means))), 1)
 
 
 def added(front, point, reference):
@@ -80,6 +80,6 @@ def test_expected_improvement_is_its_integral():
 
 def test_the_probability_of_keeping_a_limit_is_the_share_of_draws_that_do():
     over = prediction([np.log(1.1), np.log(0.8)], [0.2, 0.2], ERROR)  # the logarithm of 1 + excess
-    drawn = draw_losses([over], 4096, 0)[:, :, 0]
+    drawn = draw_losses([over], draw_normal(1, 4096, 0))[:, :, 0]
 
     assert np.exp(log_probability_within(over, 0.0)) == pytest.approx((drawn <= 0).mean(axis=1), abs=0.01)

@@ -56,11 +56,11 @@ def test_mean_and_deviation_are_those_of_scikit_learn(rows):
     one_hot = encoder.fit_transform(rows) / np.sqrt(6)
     theirs = GaussianProcessRegressor(DotProduct(0.0, "fixed"), alpha=model.noise, optimizer=None)
 
-    theirs.fit(one_hot, (values - model.mean) / np.sqrt(model.variance))
+    theirs.fit(one_hot, (values - model.trend[0]) / np.sqrt(model.variance))
     mean, deviation = theirs.predict(encoder.transform(new) / np.sqrt(6), return_std=True)
     prediction = model.predict(ENCODING.likeness(rows, new))
 
-    assert prediction.mean == pytest.approx(model.mean + np.sqrt(model.variance) * mean, abs=1e-6)
+    assert prediction.mean == pytest.approx(model.trend[0] + np.sqrt(model.variance) * mean, abs=1e-6)
     assert prediction.deviation == pytest.approx(np.sqrt(model.variance) * deviation, abs=1e-4)
 
 
@@ -114,3 +114,15 @@ def test_values_that_are_all_equal_break_nothing(rows):
     assert model.predict(ENCODING.likeness(rows, rows)).mean == pytest.approx(
         np.log(3.0) if model.scale is LOG else 3.0
     )
+
+
+def test_a_hint_that_tells_nothing_is_left_out_and_one_that_tells_is_used(rows):
+    rng = np.random.default_rng(3)
+    telling, other = rng.normal(size=(2, len(rows)))
+    losses = 0.1 * effects(rows, 1) + 3 * telling
+    likeness = ENCODING.likeness(rows, rows)
+
+    model = fit(likeness, losses, (PLAIN,), hints=np.stack([other, telling], axis=1))
+
+    assert model.hint == 1 and model.trend[1] == pytest.approx(3, rel=0.05)
+    assert fit(likeness, losses, (PLAIN,), hints=other[:, None]).hint is None

@@ -1,6 +1,8 @@
 """The sampler in plain Optuna studies: it finds what is best, and copes with what studies do."""
 
 import itertools
+import math
+import statistics
 import zlib
 
 import optuna
@@ -8,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from nasbench.surrogate.sampler import STANDS_IN, SurrogateSampler
+from nasbench.surrogate.sampler import HINTS, STANDS_IN, SurrogateSampler
 
 NAMES = [f"c{index}" for index in range(6)]
 OPTIMUM = {name: index % 4 for index, name in enumerate(NAMES)}
@@ -230,3 +232,24 @@ def test_where_nothing_keeps_the_limit_it_goes_where_that_is_missed_least():
     found = study_of(constrained, 45)
 
     assert min(t.constraints["tight"] for t in found.trials) == -0.5
+
+
+def test_numbers_known_beforehand_are_taken_as_hints():
+    """A loss grows with what is counted, and noise hides that; the count itself has none."""
+
+    def mean_count_of_the_proposed(hinted, seed):
+        counts = []
+
+        def value(trial):
+            chosen = [trial.suggest_categorical(f"c{n}", [1, 2, 3, 5, 7, 11]) for n in range(6)]
+            counts.append(math.log(math.prod(chosen)))
+            if hinted:
+                trial.set_user_attr(HINTS, [counts[-1]])
+            return counts[-1] + 3 * (zlib.crc32(repr(chosen).encode()) / 2**32 - 0.5)
+
+        study_of(value, 26, seed=seed)
+        return statistics.mean(counts[20:])
+
+    told, untold = ([mean_count_of_the_proposed(hinted, seed) for seed in range(4)] for hinted in (True, False))
+
+    assert statistics.mean(told) < statistics.mean(untold) - 0.5, (told, untold)
