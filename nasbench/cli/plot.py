@@ -9,14 +9,54 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench.errors import DefinitionError
-from nasbench.registry import unknown_name
+from nasbench.registry import Registry, unknown_name
 
 if TYPE_CHECKING:
     from nasbench.store.parquet import Run
 
-KINDS = ("front", "published", "throughput", "samples")
-STUDIES = ("guidelines", "correlation", "efficiency", "waterline", "resolution", "samplers")
+KINDS = {
+    "front": "the Pareto front of searches, and their hypervolume over the trials",
+    "hypervolume": "how searches went, over trials and over time, in one box",
+    "importance": "which choices of a search matter for each objective",
+    "parallel": "from the choices of a search to its objectives, a line a trial",
+    "latency": "each member of a front, or network of a bench, with interval and samples",
+    "devices": "the same networks on one device against another",
+    "published": "measured latency against the top-1 that papers state and searches found",
+    "throughput": "latency against images per second over the batches of a bench",
+    "samples": "every raw sample",
+}
+"""The figures of runs, and what each shows."""
+
+STUDIES = {
+    "guidelines": "ratios of latencies that guidelines foretell",
+    "correlation": "what is counted against latency",
+    "efficiency": "networks against the device's peak",
+    "waterline": "layers against the peak",
+    "layers": "the time of each layer",
+    "resolution": "latency over the size of the image",
+    "samplers": "what is missing of the optimum, over evaluations",
+}
 """The figures of `nasbench.plot.studies`, which imports what draws them."""
+
+_NAMED = {"Kinds of runs:": KINDS, "Kinds of studies:": STUDIES}
+_LINES = [(title, *(f"  {name:<12} {about}" for name, about in kinds.items())) for title, kinds in _NAMED.items()]
+EPILOG = "\n\n".join("\n".join(("\b", *lines)) for lines in _LINES)
+"""What stands below the options in the help of the command; `\\b` keeps its lines as they are."""
+
+_DRAWN_BY = Registry(
+    "kind of figure",
+    {
+        "hypervolume": "nasbench.plot.hypervolume:draw_hypervolume",
+        "importance": "nasbench.plot.importance:draw_importance",
+        "parallel": "nasbench.plot.parallel:draw_parallel",
+        "latency": "nasbench.plot.latency:draw_latency",
+        "devices": "nasbench.plot.devices:draw_devices",
+        "published": "nasbench.plot.published:draw_published",
+        "throughput": "nasbench.plot.throughput:draw_throughput",
+        "samples": "nasbench.plot.samples:draw_samples",
+    },
+)
+"""What draws a kind, given the runs, the file and the width; a front has axes to choose besides."""
 
 
 def plot(
@@ -24,11 +64,10 @@ def plot(
     kind: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join((*KINDS, *STUDIES)),
-            help="The Pareto front of a search; measured latency against the top-1 that papers state and searches "
-            "found; latency against images per second over batches; every raw sample; what a study found.  "
-            "[default: front for searches; published for searches and benches; of benches, throughput for several "
-            "batches, published for three or more networks with a published top-1, else samples; a study's own]",
+            metavar="KIND",
+            help="What to draw, see below.  [default: front for searches; published for searches and benches; of "
+            "benches, throughput for several batches, published for three or more networks with a published top-1, "
+            "else samples; a study's own]",
         ),
     ] = None,
     out: Annotated[
@@ -65,7 +104,8 @@ def plot(
         for run in read:
             if _is_bench(run):
                 raise DefinitionError(
-                    f"{run.folder} is a bench, which has no front; --kind is published, throughput or samples"
+                    f"{run.folder} is a bench, which has no front; --kind is published, throughput, samples, latency "
+                    "or devices"
                 )
         draw_front(read, path, x, y, width)
     else:
@@ -89,12 +129,15 @@ def _choose_study(kind: str | None, folders: Sequence[Path], table: Path | None)
 
 
 def _draw_study(kind: str, folders: Sequence[Path], path: Path, width: str, plain: bool) -> None:
+    from nasbench.plot.layers import explain_no_layers
     from nasbench.plot.studies import draw_study
 
     if len(folders) > 1:
         raise DefinitionError(f"--kind {kind} draws one study; {len(folders)} folders were given")
     if not plain:
         raise DefinitionError(f"--x, --y and --table are for runs; {folders[0]} is drawn as a study, as {kind}")
+    if kind == "layers" and not (folders[0] / "layers.parquet").is_file():
+        raise explain_no_layers(folders[0])
     draw_study(kind, folders[0], path, width)
     typer.echo(f"wrote {path}")
 
@@ -116,24 +159,12 @@ def _tell_networks(runs: Sequence[Run], table: Path | None) -> None:
 
 
 def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> None:
-    if kind == "samples":
-        from nasbench.plot.samples import draw_samples
-
-        draw_samples(runs, path, width)
-        return
-    if kind == "published":
-        from nasbench.plot.published import draw_published
-
-        draw_published(runs, path, width)
-        return
-    from nasbench.plot.throughput import draw_throughput
-
     for run in runs:
-        if not _is_bench(run):
+        if kind == "throughput" and not _is_bench(run):
             raise DefinitionError(
                 f"{run.folder} is a search; --kind {kind} needs a bench. Draw its front or its samples."
             )
-    draw_throughput(runs, path, width)
+    _DRAWN_BY.find(kind)(runs, path, width)
 
 
 def _choose(runs: Sequence[Run]) -> str:

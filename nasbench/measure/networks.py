@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +13,7 @@ from nasbench.records import Cost
 from nasbench.space.architecture import Architecture
 from nasbench.space.load import find_architecture, list_spaces, load_space
 from nasbench.space.space import SearchSpace
-from nasbench.store.database import DATABASE
-from nasbench.store.log import RunLog
-from nasbench.store.parquet import read_run
+from nasbench.store.candidate import Candidate, read_candidate
 
 INPUT_SHAPE = (3, 224, 224)
 """(channels, height, width) that a factory's network is given when nothing else is said."""
@@ -45,12 +42,8 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
     if hash_sign:
         if not re.fullmatch(r"[0-9]{1,18}", trial):
             raise DefinitionError(f"{text}: {trial!r} is no trial; write RUN#TRIAL, such as results/first#17")
-        stored = _stored(Path(run), int(trial))
-        if is_foreign(stored) and not is_timm(stored):
-            raise DefinitionError(
-                f"{text}: trial {int(trial)} is a network of the user's own; name its file or factory instead"
-            )
-        return f"{Path(run).resolve().name}#{int(trial)}", stored
+        candidate = find_candidate(Path(run), int(trial))
+        return candidate.name, candidate.architecture
     if text.endswith(".onnx"):
         from nasbench.model.foreign import onnx_file  # imports onnx
 
@@ -65,6 +58,21 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
         return text, factory(text, input_shape or INPUT_SHAPE)
     _, named = find_architecture(text)
     return named.name, named.architecture
+
+
+def find_candidate(run: Path, trial: int) -> Candidate:
+    """Read a trial of a stored run whose network may be built here.
+
+    Raises:
+        DefinitionError: the trial is not there, or stands for a file or a factory.
+        RunNameError: there is no such run.
+    """
+    candidate = read_candidate(run, trial)
+    if is_foreign(candidate.architecture) and not is_timm(candidate.architecture):
+        raise DefinitionError(
+            f"{run}#{trial}: trial {trial} is a network of the user's own; name its file or factory instead"
+        )
+    return candidate
 
 
 def is_factory(text: str) -> bool:
@@ -144,18 +152,3 @@ def first_networks(smallest_side: int) -> list[tuple[str, Architecture]]:
 def exceeds(cost: Cost | None, limits: Mapping[str, float]) -> bool:
     """Say whether a network counts more than one of the limits, which are named as the fields of `Cost`."""
     return cost is not None and any(getattr(cost, name) > limit for name, limit in limits.items())
-
-
-def _stored(run: Path, trial: int) -> Architecture:
-    if (run / DATABASE).is_file():
-        with RunLog.read(run) as log:
-            for evaluation, _ in log.evaluations():
-                if evaluation.trial == trial:
-                    return evaluation.architecture
-            raise DefinitionError(f"{run} has no trial {trial}; it has {log.trial_count}, counted from 0")
-    front = read_run(run).pareto
-    rows = front.loc[front["trial"] == trial, "architecture_rows"]
-    if rows.empty:
-        kept = ", ".join(map(str, front["trial"])) or "none"
-        raise DefinitionError(f"{run} has no log, and of its front alone the networks are stored: trials {kept}")
-    return Architecture.from_dict(json.loads(rows.iloc[0]))

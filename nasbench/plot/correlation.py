@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench.plot.axes import number_ticks
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, drawing, make_panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,22 +39,14 @@ def draw_correlations(
         DefinitionError: the suffix or width is not there.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    check_output(out, width)
-    columns = 1 if width == "single" else 3
-    lines = math.ceil(len(correlations) / columns)
-    with own_rules():
-        figure = Figure(figsize=(WIDTHS_INCH[width], 0.7 + 2.1 * lines), layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = list(figure.subplots(lines, columns, sharey=True, squeeze=False).flat)
-        for axes, (_, correlation) in zip(grid, correlations.iterrows(), strict=False):
+    with drawing(out, width) as figure:
+        columns = 1 if width == "single" else 3
+        panels = make_panels(figure, len(correlations), columns, 0.7, 2.1, sharey=True)
+        for axes, (_, correlation) in zip(panels, correlations.iterrows(), strict=True):
             _draw_panel(axes, correlation, points)
-        for axes in grid[len(correlations) :]:
-            axes.set_visible(False)
-        for axes in grid[::columns]:
+        for axes in panels[::columns]:
             axes.set_ylabel("Latency (ms)")
         figure.suptitle(f"{title}, {len(points)} networks", x=0.01, ha="left", fontsize=8)
         unsure = (points["latency_verdict"] != "ok").any()
@@ -67,7 +58,6 @@ def draw_correlations(
         handles.append(Line2D([], [], color="0.6", linewidth=0.8))
         labels = [*(f"network, {words}" for words, _ in marks), "95 % interval"]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
-        save(figure, out)
 
 
 def _draw_panel(axes: Axes, correlation: pd.Series, points: pd.DataFrame) -> None:

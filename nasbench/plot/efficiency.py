@@ -14,7 +14,7 @@ import numpy as np
 from nasbench.layers import DENSE, DEPTHWISE, GROUPED, LAYER_KINDS, OTHER, POINTWISE, PRODUCT
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, drawing, make_panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHARES = (1.0, 0.5, 0.25, 0.1, 0.05)
 
-_FILLS = {
+LAYER_FILLS = {
     DENSE: (LOOKS[0].color, ""),
     POINTWISE: (LOOKS[6].color, "////"),
     GROUPED: (LOOKS[4].color, "...."),
@@ -52,17 +52,13 @@ def draw_gap(networks: pd.DataFrame, title: str, out: Path, width: str = "double
         DefinitionError: the suffix or width is not there.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    check_output(out, width)
-    x, y = networks["batch"] * networks["macs"] / 1e6, 1e3 * networks["latency_s"]
-    ideal = 1e3 * networks["ideal_s"]
-    sure = networks["latency_verdict"] == "ok"
-    with own_rules():
-        figure = Figure(figsize=(WIDTHS_INCH[width], 3.8), layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawing(out, width) as figure:
+        x, y = networks["batch"] * networks["macs"] / 1e6, 1e3 * networks["latency_s"]
+        ideal = 1e3 * networks["ideal_s"]
+        sure = networks["latency_verdict"] == "ok"
+        figure.set_figheight(3.8)
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -97,7 +93,6 @@ def draw_gap(networks: pd.DataFrame, title: str, out: Path, width: str = "double
         for share in _SHARES:
             dots += [(at, at * _slope_ms(share, networks["peak_macs_per_s"].iloc[0]), 4.0) for at in along]
         place_labels(axes, names, dots)
-        save(figure, out)
 
 
 def _with_peak(title: str, networks: pd.DataFrame) -> str:
@@ -152,36 +147,27 @@ def draw_waterlines(networks: pd.DataFrame, layers: pd.DataFrame, title: str, ou
         DefinitionError: the suffix or width is not there.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    check_output(out, width)
-    groups = [group for _, group in layers.groupby("network", sort=False)]
-    columns = 1 if width == "single" else 2
-    lines = -(-len(groups) // columns)
-    by_name = networks.set_index("network")
-    with own_rules():
-        figure = Figure(figsize=(WIDTHS_INCH[width], 0.9 + 2.2 * lines), layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-        for axes, group in zip(grid, groups, strict=False):
+    with drawing(out, width) as figure:
+        groups = [group for _, group in layers.groupby("network", sort=False)]
+        columns = 1 if width == "single" else 2
+        by_name = networks.set_index("network")
+        for axes, group in zip(make_panels(figure, len(groups), columns, 0.9, 2.2), groups, strict=True):
             draw_waterline(axes, by_name.loc[group["network"].iloc[0]], group)
-        for axes in grid[len(groups) :]:
-            axes.set_visible(False)
         kinds = [kind for kind in LAYER_KINDS if (layers["kind"] == kind).any()]
-        handles: list[Patch | Line2D] = [_patch(kind) for kind in kinds]
+        handles: list[Patch | Line2D] = [layer_patch(kind) for kind in kinds]
         handles.append(Line2D([], [], color="black", linewidth=1.2, linestyle=(0, (4, 2))))
         figure.suptitle(_with_peak(title, networks), x=0.01, ha="left", fontsize=8)
         labels = [*kinds, "waterline: the peak"]
         figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, frameon=False)
-        save(figure, out)
 
 
-def _patch(kind: str) -> Patch:
+def layer_patch(kind: str) -> Patch:
+    """Give what a kind of layer looks like in a legend."""
     from matplotlib.patches import Patch
 
-    color, hatch = _FILLS[kind]
+    color, hatch = LAYER_FILLS[kind]
     return Patch(facecolor=color, hatch=hatch, edgecolor="white", linewidth=0)
 
 
@@ -217,5 +203,5 @@ def draw_waterline(axes: Axes, network: pd.Series, layers: pd.DataFrame) -> None
 
 
 def _bar(axes: Axes, left: float, wide: float, height: float, kind: str) -> None:
-    color, hatch = _FILLS[kind]
+    color, hatch = LAYER_FILLS[kind]
     axes.bar(left, height, wide, align="edge", color=color, hatch=hatch, edgecolor="white", linewidth=0, zorder=2)

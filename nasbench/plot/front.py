@@ -11,10 +11,11 @@ import numpy as np
 
 from nasbench.errors import DefinitionError
 from nasbench.objectives import MEASURED, Objective, find_objective
-from nasbench.pareto import Losses, beats, hypervolume_curve, non_dominated, normalize, reference_losses
+from nasbench.pareto import Losses, beats, non_dominated
 from nasbench.plot.axes import Axis, make_axis
+from nasbench.plot.curves import find_curves, losses_of
 from nasbench.plot.labels import place_labels
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, Look, drawing
 from nasbench.registry import unknown_name
 from nasbench.store.parquet import Run, run_devices, run_digests
 
@@ -44,7 +45,7 @@ class _Series:
 
     `feasible` are its feasible trials with the figures of the search, and `placed` the same with the confirmed latency
     where there is one. `front` are those of `placed` that no other beats in the two figures shown, and `fallen` those
-    that left the front when it was confirmed. `losses` are those of all objectives, by the figures of the search.
+    that left the front when it was confirmed.
     """
 
     run: Run
@@ -53,7 +54,6 @@ class _Series:
     placed: pd.DataFrame
     front: pd.DataFrame
     fallen: pd.DataFrame
-    losses: Losses
     confirmed: bool
 
 
@@ -79,20 +79,15 @@ def draw_front(
         DefinitionError: the suffix, width or an objective is not there, or the runs cannot share axes; it says why.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_output(out, width)
-    if not runs:
-        raise DefinitionError("there is no run to draw; name at least one")
-    across, upwards = _choose(runs[0], x, y)
-    check_comparable(runs)
-    series = [_series(run, LOOKS[index % len(LOOKS)], across, upwards) for index, run in enumerate(runs)]
-    with own_rules():
+    with drawing(out, width) as figure:
+        if not runs:
+            raise DefinitionError("there is no run to draw; name at least one")
+        across, upwards = _choose(runs[0], x, y)
+        check_comparable(runs)
+        series = [_series(run, LOOKS[index % len(LOOKS)], across, upwards) for index, run in enumerate(runs)]
         stacked = width == "single"
-        size = (WIDTHS_INCH[width], (4.6 if stacked else 2.7) + 0.16 * len(runs))
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
+        height = (4.6 if stacked else 2.7) + 0.16 * len(runs)
+        figure.set_figheight(height)
         grid = (
             figure.subplots(2, 1, height_ratios=[1.6, 1]) if stacked else figure.subplots(1, 2, width_ratios=[1.6, 1])
         )
@@ -103,7 +98,6 @@ def draw_front(
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         _draw_names(grid[0], series, *axes)
-        save(figure, out)
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -163,20 +157,19 @@ def _choose(run: Run, x: str | None, y: str | None) -> tuple[Objective, Objectiv
 
 def _series(run: Run, look: Look, across: Objective, upwards: Objective) -> _Series:
     feasible = run.evaluations[run.evaluations["feasible"]]
-    losses = _losses(feasible, run.objectives)
     timed = [objective for objective in (across, upwards) if objective.figure == "latency"]
     if not run.is_confirmed or not timed:
-        front = feasible[non_dominated(_losses(feasible, (across, upwards)))]
-        return _Series(run, look, feasible, feasible, _sorted(front, across, upwards), feasible[:0], losses, False)
-    placed = _confirmed_places(run, feasible, timed)
+        front = feasible[non_dominated(losses_of(feasible, (across, upwards)))]
+        return _Series(run, look, feasible, feasible, _sorted(front, across, upwards), feasible[:0], False)
+    placed = confirmed_places(run, feasible, timed)
     stays = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].isna(), "trial"])
     fallen = placed["trial"].isin(run.pareto.loc[run.pareto["fell_off"].notna(), "trial"])
     front = placed[stays]
     low, high = (_ends(front, timed, which) for which in (1, 2))
     others = [objective for objective in (across, upwards) if objective.figure != "latency"]
-    unbeaten = np.flatnonzero(~beats(_losses(front, others), low, high).any(axis=0))
+    unbeaten = np.flatnonzero(~beats(losses_of(front, others), low, high).any(axis=0))
     return _Series(
-        run, look, feasible, placed, _sorted(front.iloc[unbeaten], across, upwards), placed.loc[fallen], losses, True
+        run, look, feasible, placed, _sorted(front.iloc[unbeaten], across, upwards), placed.loc[fallen], True
     )
 
 
@@ -186,7 +179,7 @@ def _ends(frame: pd.DataFrame, timed: Sequence[Objective], which: int) -> Losses
     return frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _confirmed_places(run: Run, feasible: pd.DataFrame, timed: Sequence[Objective]) -> pd.DataFrame:
+def confirmed_places(run: Run, feasible: pd.DataFrame, timed: Sequence[Objective]) -> pd.DataFrame:
     """Give the feasible trials with what confirming found in the place of what the search did."""
     members = run.pareto[run.pareto["confirmed_on_front"].notna()].set_index("trial")
     placed = feasible.copy()
@@ -199,12 +192,6 @@ def _confirmed_places(run: Run, feasible: pd.DataFrame, timed: Sequence[Objectiv
 
 def _sorted(frame: pd.DataFrame, across: Objective, upwards: Objective) -> pd.DataFrame:
     return frame.sort_values([across.column, upwards.column], kind="stable")
-
-
-def _losses(frame: pd.DataFrame, objectives: Sequence[Objective]) -> Losses:
-    signs = np.asarray([-1.0 if objective.maximize else 1.0 for objective in objectives])
-    values = frame[[objective.column for objective in objectives]].to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(values * signs, dtype=np.float64)
 
 
 def _axis_of(objective: Objective, series: Sequence[_Series]) -> Axis:
@@ -242,7 +229,7 @@ def _draw_trials(axes: Axes, series: Sequence[_Series], across: Axis, upwards: A
 
 def _draw_front(axes: Axes, one: _Series, across: Axis, upwards: Axis) -> None:
     # Ties stay in a confirmed front though one of them has the smaller value; the steps go through the best alone.
-    best = one.front[non_dominated(_losses(one.front, (across.objective, upwards.objective)))]
+    best = one.front[non_dominated(losses_of(one.front, (across.objective, upwards.objective)))]
     # Between two points only what the cheaper one gives is known to be reachable, so the front goes in steps.
     where: Literal["pre", "post"] = "pre" if across.objective.maximize else "post"
     axes.step(
@@ -320,17 +307,11 @@ def _draw_names(axes: Axes, series: Sequence[_Series], across: Axis, upwards: Ax
 def _draw_hypervolume(axes: Axes, series: Sequence[_Series]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    objectives = series[0].run.objectives
-    corners = [reference_losses(objectives, one.run.limits, one.losses) for one in series]
-    reference = np.max(corners, axis=0)
-    for one in series:
-        curve = hypervolume_curve(
-            normalize(one.losses, objectives, reference), one.run.evaluations["feasible"].to_list()
-        )
-        trials = one.run.evaluations["trial"].to_numpy(dtype=np.int64) + 1
-        axes.step(trials, curve, where="post", color=one.look.color, linestyle=one.look.line, linewidth=1.2)
-        if len(curve):
-            axes.plot(trials[-1:], curve[-1:], marker=one.look.marker, markersize=4, color=one.look.color)
+    for one, curve in zip(series, find_curves([one.run for one in series]), strict=True):
+        trials, shares = curve.places, curve.shares
+        axes.step(trials, shares, where="post", color=one.look.color, linestyle=one.look.line, linewidth=1.2)
+        if len(trials):
+            axes.plot(trials[-1:], shares[-1:], marker=one.look.marker, markersize=4, color=one.look.color)
     axes.set_xlabel("Trials")
     axes.set_ylabel("Hypervolume (share)\nsame box for all runs" if len(series) > 1 else "Hypervolume (share of box)")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +30,12 @@ def draw_guidelines(variants: pd.DataFrame, title: str, out: Path, width: str = 
         DefinitionError: the suffix or width is not there.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    check_output(out, width)
-    groups = [group for _, group in variants.groupby("guideline", sort=False)]
-    with own_rules():
+    with drawing(out, width) as figure:
+        groups = [group for _, group in variants.groupby("guideline", sort=False)]
         height = 1.1 + sum(0.42 + 0.17 * len(group) for group in groups)
-        figure = Figure(figsize=(WIDTHS_INCH[width], height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure.set_figheight(height)
         heights = [1.5 + len(group) for group in groups]
         grid = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, group in zip(grid, groups, strict=True):
@@ -54,7 +50,6 @@ def draw_guidelines(variants: pd.DataFrame, title: str, out: Path, width: str = 
         handles.append(Line2D([], [], color="0.2", linewidth=1.1))
         columns = 2 if width == "single" else len(handles)
         figure.legend(handles, [*seen, "95 % interval"], loc="outside lower center", ncols=columns, frameon=False)
-        save(figure, out)
 
 
 def _draw_group(axes: Axes, group: pd.DataFrame, narrow: bool) -> None:

@@ -16,7 +16,7 @@ from nasbench.errors import DefinitionError
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
 from nasbench.plot.networks import FOUND, PANEL, PUBLISHED, REASONS, SETTING, check_panel, read_networks
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, Look, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -122,21 +122,16 @@ def draw_published(runs: Sequence[Run], out: Path, width: str = "double") -> Non
             searches, or what would share a panel does not compare: two machines, or accuracies on different data.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_output(out, width)
-    panels = _read_panels(runs)
-    looks = _choose_looks(panels)
-    with own_rules():
+    with drawing(out, width) as figure:
+        panels = _read_panels(runs)
+        looks = _choose_looks(panels)
         narrow = width == "single"
         heights = [_height_inch(panel, narrow) for panel in panels]
         titles = [_wrap(panel.title, 52 if narrow else 125) for panel in panels]
         kinds = {_wrap(text, 56 if narrow else 125): mark for text, mark in _kinds(panels, looks).items()}
         more = sum(title.count("\n") - 1 for title in titles) + sum(text.count("\n") + 1 for text in kinds)
         height = 1.0 + sum(heights) + _LINE_INCH * more
-        figure = Figure(figsize=(WIDTHS_INCH[width], height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure.set_figheight(height)
         shared, alike = (len({panel.rows[name].iloc[0] for panel in panels}) == 1 for name in ("batch", "classes"))
         grid = figure.subplots(
             len(panels), 1, sharex=shared, sharey=shared and alike, squeeze=False, height_ratios=heights
@@ -158,7 +153,6 @@ def draw_published(runs: Sequence[Run], out: Path, width: str = "double") -> Non
         figure.set_layout_engine("none")
         for axes, panel in zip(grid, panels, strict=True):
             _draw_names(axes, panel, numbered)
-        save(figure, out)
 
 
 def _wrap(text: str, width: int) -> str:
@@ -416,7 +410,8 @@ def _draw_legend(figure: Figure, panels: Sequence[_Panel], looks: Looks, columns
         entries.append((_mark(_OTHER, markersize=2.6), " or ".join(grey)))
     interval = "95 % interval" if set(points["level"]) == {"confirm"} else "95 % interval, in the process at screen"
     entries.append((Line2D([], [], color="0.35", linewidth=0.8), "Pareto front, its members named"))
-    entries.append((Line2D([], [], color="0.1", linewidth=1.1), interval))
+    if points[["latency_low_s", "latency_high_s"]].notna().any(axis=None):
+        entries.append((Line2D([], [], color="0.1", linewidth=1.1), interval))
     verdicts = points.loc[points["verdict"] != "ok", "verdict"].value_counts()
     if len(verdicts):
         words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))

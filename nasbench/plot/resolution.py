@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nasbench.errors import DefinitionError
 from nasbench.plot.axes import number_ticks
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,17 +44,11 @@ def draw_resolutions(
         DefinitionError: the suffix or width is not there, or there are more networks than looks.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    check_output(out, width)
-    check_networks(list(resolutions["network"].unique()))
-    with own_rules():
-        figure = Figure(
-            figsize=(WIDTHS_INCH[width], 3.4 + 0.1 * resolutions["network"].nunique()), layout="constrained"
-        )
-        FigureCanvasAgg(figure)
+    with drawing(out, width) as figure:
+        check_networks(list(resolutions["network"].unique()))
+        figure.set_figheight(3.4 + 0.1 * resolutions["network"].nunique())
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -85,4 +79,3 @@ def draw_resolutions(
         figure.suptitle(title, x=0.01, ha="left", fontsize=8)
         columns = 1 if width == "single" else 2
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=3)
-        save(figure, out)

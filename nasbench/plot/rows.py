@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,22 @@ def read_rows(runs: Sequence[Run]) -> pd.DataFrame:
         frame["network"] = frame["trial"].map(trials["published"].fillna(sampled))
         for name in ("family", "published_top1", "classes"):
             frame[name] = frame["trial"].map(trials[name])
-        frames.append(frame[frame["plan_level"] != "race"])
+        frames.append(_complete(frame[frame["plan_level"] != "race"].copy()))
     rows = pd.concat(frames, ignore_index=True)
     if rows.empty:
         names = ", ".join(run.name for run in runs)
         raise DefinitionError(f"{names}: no measurement has a latency, so there is nothing to draw")
     return rows.rename(columns={f"plan_{name}": name for name in ("batch", "dtype", "level", "cache")})
+
+
+def _complete(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows of an older run the columns that it stored in its settings alone, or had no choice of."""
+    settings = rows["settings"].map(json.loads)
+    for name in ("runtime", "threads"):
+        stored = settings.map(lambda given, name=name: given.get(name)).astype(rows[name].dtype)
+        rows[name] = rows[name].where(rows[name].notna(), stored)
+    rows["plan_cache"] = rows["plan_cache"].where(rows["plan_cache"].notna(), "hot")
+    return rows
 
 
 def label_settings(rows: pd.DataFrame, names: Sequence[str] = SETTINGS) -> list[str]:

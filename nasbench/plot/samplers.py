@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, WIDTHS_INCH, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +28,8 @@ def draw_samplers(standings: pd.DataFrame, steps: pd.DataFrame, out: Path, width
         DefinitionError: the suffix or width is not there.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_output(out, width)
-    with own_rules():
-        figure = Figure(figsize=(WIDTHS_INCH[width], 0.55 * WIDTHS_INCH[width] + 0.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawing(out, width) as figure:
+        figure.set_figheight(0.55 * WIDTHS_INCH[width] + 0.6)
         axes = figure.subplots()
         known = steps.loc[np.isfinite(steps["gap"]), "gap"]
         steps = steps.assign(gap=steps["gap"].clip(upper=known.max() if len(known) else 1.0))
@@ -68,7 +63,6 @@ def draw_samplers(standings: pd.DataFrame, steps: pd.DataFrame, out: Path, width
         seeds = ", ".join(sorted({str(number) for number in standings["seeds"]}))
         figure.suptitle(f"Mean of {seeds} runs a sampler; shaded: its 95 % interval", x=0.01, ha="left", fontsize=8)
         figure.legend(loc="outside lower center", ncols=min(len(standings), 6), frameon=False)
-        save(figure, out)
 
 
 def _interval(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.plot.rows import SETTINGS, label_settings, read_rows
-from nasbench.plot.style import WIDTHS_INCH, check_output, own_rules, save
+from nasbench.plot.style import drawing
 from nasbench.store.parquet import Run
 from nasbench.units import format_seconds
 
@@ -48,17 +48,12 @@ def draw_samples(runs: Sequence[Run], out: Path, width: str = "double") -> None:
         DefinitionError: the suffix or width is not there, or no measurement has a latency.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_output(out, width)
-    every = read_rows(runs)
-    every["label"] = _labels(every)
-    rows = [row for _, row in every.head(MOST_ROWS).iterrows()]
-    with own_rules():
+    with drawing(out, width) as figure:
+        every = read_rows(runs)
+        every["label"] = _labels(every)
+        rows = [row for _, row in every.head(MOST_ROWS).iterrows()]
         narrow = width == "single"
-        figure = Figure(figsize=(WIDTHS_INCH[width], 1.15 + _ROW_INCH[narrow] * len(rows)), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure.set_figheight(1.15 + _ROW_INCH[narrow] * len(rows))
         axes = figure.subplots()
         low, high = _span(rows)
         for place, row in enumerate(rows):
@@ -67,8 +62,7 @@ def draw_samples(runs: Sequence[Run], out: Path, width: str = "double") -> None:
         (_label_inside if narrow else _label_beside)(axes, rows)
         if len(every) > len(rows):
             axes.set_title(f"the first {len(rows)} of {len(every)} rows")
-        _draw_legend(figure, rows, 2 if narrow else 5)
-        save(figure, out)
+        _draw_legend(figure, rows, (low, high), 2 if narrow else 5)
 
 
 def _labels(rows: Any) -> list[str]:
@@ -134,12 +128,17 @@ def _draw_row(axes: Axes, place: int, row: Any, span: tuple[float, float], under
 def _draw_density(axes: Axes, place: int, samples: Shares, low: float, high: float) -> None:
     from matplotlib.mlab import GaussianKDE
 
-    if len(samples) < 2 or np.ptp(samples) == 0:
+    if not _is_spread(samples):
         return
     grid = np.linspace(max(low, samples.min()), min(high, samples.max()), 200)
     density = GaussianKDE(samples, bw_method="scott").evaluate(grid)
     height = 0.45 * density / density.max()
     axes.fill_between(100 * grid, place - height, place + 0.0, color=_BODY, linewidth=0.4, edgecolor="0.3", zorder=2)
+
+
+def _is_spread(samples: Shares) -> bool:
+    """Say whether samples have a density; one alone, as what was read from a table is, has none."""
+    return len(samples) > 1 and float(np.ptp(samples)) > 0
 
 
 def _frame_axes(axes: Axes, count: int, low: float, high: float, narrow: bool) -> None:
@@ -154,7 +153,7 @@ def _frame_axes(axes: Axes, count: int, low: float, high: float, narrow: bool) -
 def _label_beside(axes: Axes, rows: Sequence[Any]) -> None:
     axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
     other = axes.secondary_yaxis("right")
-    other.set_yticks(range(len(rows)), [_figures(row) for row in rows])
+    other.set_yticks(range(len(rows)), [describe_latency(row) for row in rows])
     for side in (axes, other):
         side.tick_params(axis="y", length=0)
     other.spines["right"].set_visible(False)
@@ -162,11 +161,11 @@ def _label_beside(axes: Axes, rows: Sequence[Any]) -> None:
 
 def _label_inside(axes: Axes, rows: Sequence[Any]) -> None:
     for place, row in enumerate(rows):
-        words, where = f"{row['label']}\n{_figures(row)}", ("axes fraction", "data")
+        words, where = f"{row['label']}\n{describe_latency(row)}", ("axes fraction", "data")
         axes.annotate(words, (0, place - 0.47), (3, 0), where, "offset points", fontsize=5.5, va="bottom")
 
 
-def _figures(row: Any) -> str:
+def describe_latency(row: Any) -> str:
     """Give the latency, its interval, how many samples and processes it rests on, and a verdict other than ok."""
     words = format_seconds(float(row["latency_s"])).replace("us", "µs")
     if row["latency_low_s"] == row["latency_low_s"]:
@@ -178,21 +177,28 @@ def _figures(row: Any) -> str:
     return words if row["verdict"] == "ok" else f"{words}, {row['verdict']}"
 
 
-def _draw_legend(figure: Figure, rows: Sequence[Any], columns: int) -> None:
+def _draw_legend(figure: Figure, rows: Sequence[Any], span: tuple[float, float], columns: int) -> None:
+    """Say what is drawn: rows of a table have neither samples nor intervals."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [
-        Patch(facecolor=_BODY, edgecolor="0.3", linewidth=0.4),
-        Line2D([], [], color=_TICK, linewidth=2.0, marker="o", markerfacecolor="white", markersize=3.2),
-    ]
-    labels = ["samples (density)", "latency, 95 % interval"]
+    handles: list[Any] = []
+    labels = []
+    if any(_is_spread(_kept(row)[0]) for row in rows):
+        handles.append(Patch(facecolor=_BODY, edgecolor="0.3", linewidth=0.4))
+        labels.append("samples (density)")
+    known = any(row["latency_low_s"] == row["latency_low_s"] for row in rows)
+    mark: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": _TICK, "markersize": 3.2}
+    handles.append(Line2D([], [], color=_TICK, linewidth=2.0, linestyle="-" if known else "", **mark))
+    labels.append("latency, 95 % interval" if known else "latency")
     if any(len(row["process_medians_s"]) > 1 for row in rows):
         handles.append(Line2D([], [], color=_TICK, linestyle="", marker="|", markersize=6, markeredgewidth=0.8))
         labels.append("median of a process")
     if any(not all(row["kept"]) for row in rows):
         handles.append(Line2D([], [], color=_MASKED, linestyle="", marker="x", markersize=3))
         labels.append("masked sample")
-    handles.append(Line2D([], [], color="0.25", linestyle="", marker=">", markersize=3))
-    labels.append("how many lie beyond")
+    shares = [samples for row in rows for samples in _kept(row)]
+    if any(((samples < span[0]) | (samples > span[1])).any() for samples in shares):
+        handles.append(Line2D([], [], color="0.25", linestyle="", marker=">", markersize=3))
+        labels.append("how many lie beyond")
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)

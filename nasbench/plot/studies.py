@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nasbench.plot.correlation import draw_correlations
 from nasbench.plot.efficiency import draw_gap, draw_waterlines
 from nasbench.plot.guidelines import draw_guidelines
+from nasbench.plot.layers import draw_layers
 from nasbench.plot.resolution import draw_resolutions
 from nasbench.plot.samplers import draw_samplers
 from nasbench.store.found import read_found
@@ -35,6 +36,7 @@ FIGURES = {
     "correlation": StudyFigure(("correlations", "points"), draw_correlations),
     "efficiency": StudyFigure(("efficiencies",), draw_gap),
     "waterline": StudyFigure(("efficiencies", "layers"), draw_waterlines),
+    "layers": StudyFigure(("layers",), draw_layers),
     "resolution": StudyFigure(("resolutions", "growths"), draw_resolutions),
     "samplers": StudyFigure(("standings", "steps"), draw_samplers, of_device=False),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench.errors import DefinitionError, StoreError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTHS_INCH = {"single": 3.5, "double": 7.16}
@@ -65,17 +67,55 @@ LOOKS = (
 
 
 @contextmanager
-def own_rules() -> Iterator[None]:
-    """Draw by `RULES` alone: a user's own settings would make another figure of the same run."""
-    import matplotlib as mpl
+def drawing(out: Path, width: str) -> Iterator[Figure]:
+    """Give a figure of a column's width to draw on, by `RULES` alone, and save it whole or not at all.
 
+    A user's own settings would make another figure of the same run. Its height is for who draws to set.
+
+    Args:
+        out: the file to write, a PNG, SVG or PDF by its suffix; its folder is made.
+        width: one of `WIDTHS_INCH`.
+
+    Raises:
+        DefinitionError: the suffix or width is not there, which is seen before anything is drawn.
+        StoreError: the file cannot be written.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    _check_output(out, width)
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RULES)
-        yield
+        figure = Figure(figsize=(WIDTHS_INCH[width], WIDTHS_INCH[width]), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        _save(figure, out)
 
 
-def check_output(out: Path, width: str) -> None:
+def make_panels(
+    figure: Figure, count: int, columns: int, margins_inch: float, panel_inch: float, sharey: bool = False
+) -> list[Axes]:
+    """Divide a figure into panels of equal height, row by row, and set its height; what a row has left over is hidden.
+
+    Args:
+        figure: one of `drawing`.
+        count: of the panels.
+        columns: how many stand beside each other.
+        margins_inch: height of what is above and below the panels.
+        panel_inch: height of a panel.
+        sharey: whether all have one vertical axis.
+    """
+    lines = math.ceil(count / columns)
+    figure.set_figheight(margins_inch + panel_inch * lines)
+    grid = list(figure.subplots(lines, columns, sharey=sharey, squeeze=False).flat)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return grid[:count]
+
+
+def _check_output(out: Path, width: str) -> None:
     """Refuse a picture format or a width that is not there.
 
     Raises:
@@ -87,7 +127,7 @@ def check_output(out: Path, width: str) -> None:
         raise DefinitionError(f"a figure cannot be {width!r} wide; {' or '.join(WIDTHS_INCH)} is allowed")
 
 
-def save(figure: Figure, out: Path) -> None:
+def _save(figure: Figure, out: Path) -> None:
     """Write a figure without the time of day, whole or not at all.
 
     Raises:

@@ -13,7 +13,7 @@ from nasbench.objectives import OBJECTIVES
 from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.labels import place_labels
 from nasbench.plot.rows import label_settings, read_rows
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, Look, check_output, own_rules, save
+from nasbench.plot.style import LOOKS, Look, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -40,30 +40,27 @@ def draw_throughput(runs: Sequence[Run], out: Path, width: str = "double") -> No
         DefinitionError: the suffix or width is not there, or no measurement has a latency.
         StoreError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_output(out, width)
-    rows = read_rows(runs)
-    rows["setting"] = label_settings(rows)
-    looks = _choose_looks(rows)
-    with own_rules():
+    with drawing(out, width) as figure:
+        rows = read_rows(runs)
+        rows["setting"] = label_settings(rows)
+        looks = _choose_looks(rows)
         columns = _legend_columns(_legend_groups(rows, looks), most=2 if width == "single" else 4)
-        figure = Figure(figsize=(WIDTHS_INCH[width], 2.6 + 0.16 * len(columns[0])), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure.set_figheight(2.6 + 0.16 * (len(columns[0]) if columns else 0))
         axes = figure.subplots()
         scale = _label_axes(axes, rows)
         if rows["network"].nunique() == 1:
             axes.set_title(rows["network"].iloc[0], loc="left", pad=12)
         ends = _draw_lines(axes, rows, looks, scale)
         _draw_batches(axes, rows, scale)
-        handles, labels = zip(*(entry for column in columns for entry in column), strict=True)
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(columns), frameon=False, handlelength=3.2)
+        if columns:
+            handles, labels = zip(*(entry for column in columns for entry in column), strict=True)
+            figure.legend(
+                handles, labels, loc="outside lower center", ncols=len(columns), frameon=False, handlelength=3.2
+            )
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         if _is_crowded(rows):
             place_labels(axes, ends, [(x, y, 10.0) for x, y, _ in ends])
-        save(figure, out)
 
 
 def _is_crowded(rows: pd.DataFrame) -> bool:
@@ -151,7 +148,7 @@ def _draw_batches(axes: Axes, rows: pd.DataFrame, scale: float) -> None:
 
 
 def _legend_groups(rows: pd.DataFrame, looks: dict[tuple[str, str], Look]) -> list[list[_Entry]]:
-    """Give the legend's entries: networks, then settings and what the bars are."""
+    """Give the legend's entries: networks, then settings and what the bars are, where there are some."""
     from matplotlib.lines import Line2D
 
     networks, settings = (list(dict.fromkeys(rows[name])) for name in ("network", "setting"))
@@ -169,8 +166,9 @@ def _legend_groups(rows: pd.DataFrame, looks: dict[tuple[str, str], Look]) -> li
         color, marker = (look.color, look.marker) if alone else ("0.2", "")
         line = Line2D([], [], color=color, marker=marker, linestyle=look.line, linewidth=1.0, markersize=4.2)
         others.append((line, setting))
-    others.append((Line2D([], [], color="0.2", marker="+", linestyle="", markersize=7), "95 % interval"))
-    return [named, others] if named else [others]
+    if rows[["latency_low_s", "latency_high_s"]].notna().any(axis=None):
+        others.append((Line2D([], [], color="0.2", marker="+", linestyle="", markersize=7), "95 % interval"))
+    return [group for group in (named, others) if group]
 
 
 def _legend_columns(groups: list[list[_Entry]], most: int) -> list[list[_Entry]]:

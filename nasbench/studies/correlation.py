@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.errors import DefinitionError
+from nasbench.ranking import FEWEST, rank_correlation
 from nasbench.records import Cost
 
 FIGURES = {
@@ -25,10 +26,6 @@ FIGURES = {
 }
 """What is held against latency, and the field of a `Cost` that it is: all are of the form that is measured."""
 
-FEWEST = 5
-"""Fewer networks rank nothing."""
-
-_RESAMPLES = 2000
 
 Values = NDArray[np.float64]
 
@@ -93,27 +90,15 @@ def _correlate(name: str, points: Sequence[Point], seed: int) -> Correlation | N
     latencies = np.asarray([point.latency_s for point in points])
     known = np.isfinite(figures) & (figures > 0)
     figures, latencies = figures[known], latencies[known]
-    if len(figures) < FEWEST or np.ptp(figures) == 0 or np.ptp(latencies) == 0:
+    if (ranked := rank_correlation(figures, latencies, seed)) is None:
         return None
-    drawn = np.random.default_rng(seed).integers(0, len(figures), (_RESAMPLES, len(figures)))
-    low, high = np.nanquantile(_spearman(figures[drawn], latencies[drawn]), [0.025, 0.975])
+    spearman, low, high = ranked
     return Correlation(
         figure=name,
         networks=len(figures),
-        spearman=float(_spearman(figures[None], latencies[None])[0]),
-        low=float(low),
-        high=float(high),
+        spearman=spearman,
+        low=low,
+        high=high,
         kendall=float(stats.kendalltau(figures, latencies).statistic),
         pearson_log=float(np.corrcoef(np.log(figures), np.log(latencies))[0, 1]),
     )
-
-
-def _spearman(ones: Values, others: Values) -> Values:
-    """Give the rank correlation of each row of two tables; NaN for one that is of one network alone."""
-    from scipy.stats import rankdata
-
-    a, b = (rankdata(table, axis=1) for table in (ones, others))
-    a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (a, b))
-    with np.errstate(invalid="ignore"):
-        found: Values = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return found

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nasbench.cli.plot import KINDS, STUDIES
+
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 FOUND, PUBLISHED = REFERENCE / "mnist_tiny-cpu-confirmed", REFERENCE / "published-cpu-onnx"
 
@@ -52,6 +54,43 @@ def test_what_cannot_be_drawn_of_both_is_said_and_nothing_written(here, words, m
 
     assert message in said.stderr and len(said.stderr.splitlines()) == 1
     assert set(here.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "run"),
+    [
+        ("hypervolume", FOUND),
+        ("parallel", FOUND),
+        ("latency", REFERENCE / "runtimes-cpu"),
+        ("devices", REFERENCE / "runtimes-cpu"),
+    ],
+)
+def test_a_kind_is_drawn_into_a_file_of_its_name(here, kind, run):
+    assert here("plot", run, "--kind", kind, check=0).stdout == f"wrote {kind}.png\n"
+    assert (here.folder / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "message"),
+    [
+        (PUBLISHED, "hypervolume", "is a bench, which has no objectives; --kind hypervolume is for searches"),
+        (PUBLISHED, "devices", "all is measured on cpu-onnx; --kind devices draws one device against another"),
+        (FOUND, "layers", "has no layers.parquet: a search or a bench stores no times of layers. Measure them of"),
+        (PUBLISHED, "layers", "nasbench study efficiency affnet_et"),
+        (FOUND, "hypervolumes", "Did you mean 'hypervolume'"),
+    ],
+)
+def test_what_a_run_does_not_hold_is_said_in_one_line(here, run, kind, message):
+    said = here("plot", run, "--kind", kind, check=2)
+
+    assert message in said.stderr and len(said.stderr.splitlines()) == 1
+
+
+def test_help_says_what_every_kind_shows(here):
+    lines = here("plot", "--help", check=0).stdout.splitlines()
+
+    for name, about in (KINDS | STUDIES).items():
+        assert any(line.split() == [name, *about.split()] for line in lines)
 
 
 @pytest.fixture

@@ -255,3 +255,10 @@ def test_a_figure_is_as_wide_as_a_journal_column(run, tmp_path, width, inches):
     draw_published([run], tmp_path / "figure.png", width=width)
 
     assert Image.open(tmp_path / "figure.png").width == pytest.approx(300 * inches, abs=1)
+
+
+def test_the_legend_has_no_interval_where_none_is_known(run, tmp_path):
+    unknown = read_run(run.folder)
+    vars(unknown)["measurements"] = run.measurements.assign(latency_low_s=float("nan"), latency_high_s=float("nan"))
+
+    assert not any("95 % interval" in text for text in drawn([unknown], tmp_path))

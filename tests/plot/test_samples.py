@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
-from run_samples import make_evaluations, write_run
+from run_samples import make_evaluations, make_measurement, write_run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "measure"))
 from bench_device import BRIEF, make_entries, run_bench
@@ -120,3 +120,17 @@ def test_a_figure_is_as_wide_as_a_journal_column(run, tmp_path, width, inches):
     draw_samples([run], tmp_path / "figure.png", width=width)
 
     assert Image.open(tmp_path / "figure.png").width == pytest.approx(300 * inches, abs=1)
+
+
+def test_the_legend_names_nothing_that_rows_of_a_table_do_not_have(tmp_path):
+    bare = {"samples": 1, "low_s": None, "high_s": None, "verdict": "table"}
+    evaluations = [
+        replace(one, measurements=(make_measurement(one.architecture, **bare),)) for one in make_evaluations(3)
+    ]
+    write_run(tmp_path / "run", evaluations)
+    flush(tmp_path / "run")
+    draw_samples([read_run(tmp_path / "run")], tmp_path / "figure.svg")
+
+    found = set(texts(tmp_path / "figure.svg"))
+    assert "latency" in found
+    assert not found & {"samples (density)", "latency, 95 % interval", "how many lie beyond"}

@@ -98,3 +98,14 @@ def test_a_run_without_a_latency_is_said(tmp_path):
 
     with pytest.raises(DefinitionError, match="run: no measurement has a latency, so there is nothing to draw"):
         draw_throughput([read_run(tmp_path / "run")], tmp_path / "figure.svg")
+
+
+@pytest.mark.parametrize("networks", [("small",), ("small", "large")])
+def test_the_legend_has_no_interval_where_none_is_known(tmp_path, networks):
+    run = make_run(tmp_path / "run", networks=networks)
+    unknown = read_run(run.folder)
+    vars(unknown)["measurements"] = run.measurements.assign(latency_low_s=float("nan"), latency_high_s=float("nan"))
+    draw_throughput([unknown], tmp_path / "figure.svg")
+
+    found = texts(tmp_path / "figure.svg")
+    assert "95 % interval" not in found and set(networks) <= set(found)
