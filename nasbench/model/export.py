@@ -5,21 +5,27 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
+import logging
 import os
 import pickle
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
-from nasbench.errors import BuildError, DefinitionError, NasbenchError
-from nasbench.model.build import Network, build
+from nasbench.definitions import Node, parse_definition
+from nasbench.errors import BuildError, CandidateError, DefinitionError, NasbenchError
+from nasbench.model.build import Network, build, check
 from nasbench.model.deploy import deploy
-from nasbench.space.architecture import Architecture, Block
-from nasbench.space.kinds import find_kind
+from nasbench.space.architecture import Architecture
+from nasbench.space.around import fixed, narrow, vary
+from nasbench.space.load import read_space
+from nasbench.space.write import write_definition
+from nasbench.units import one_line
 
 
 def to_yaml(architecture: Architecture) -> str:
@@ -28,64 +34,94 @@ def to_yaml(architecture: Architecture) -> str:
     Raises:
         BuildError: the input is not square; definitions have one size.
     """
-    channels, height, width = architecture.input_shape
+    _check_square(architecture)
+    space = architecture.space
+    about = f"One architecture of the space {space}" if space else "One architecture"
+    head = {"schema": 1, "name": _space_name(architecture, architecture.digest), "about": about}
+    return write_definition(head | fixed(architecture))
+
+
+def to_space(architecture: Architecture, name: str, steps: int, root: Node | None = None) -> str:
+    """Write a definition whose choices lie near an architecture, with the architecture as a named point of it.
+
+    Args:
+        architecture: of rows.
+        name: of the point.
+        steps: how many values the choices go up and down, from 1.
+        root: the definition of the space that the architecture is a point of, whose choices are narrowed then. Without
+            one, or where it is no point of that space, its rows are varied, see `nasbench.space.around`.
+
+    Raises:
+        BuildError: the input is not square.
+        DefinitionError: the definition is wrong.
+    """
+    _check_square(architecture)
+    near = None if root is None else narrow(root, architecture, steps)
+    what = "Choices of its space" if near is not None else "Kernels, repeats and channels"
+    about = f"{what} at most {steps} {'step' if steps == 1 else 'steps'} around {one_line(name)}"
+    if near is None:
+        near = vary(architecture, steps, _can_be_built)
+    head = {"schema": 1, "name": _space_name(architecture, f"{architecture.digest[:8]}-around"), "about": about}
+    if "source" in near:
+        head["source"] = near["source"]
+    definition = {**head, **{key: value for key, value in near.items() if key not in head}}
+    space = read_space(parse_definition(write_definition(definition), "the definition around it"))
+    return write_definition({**definition, "architectures": {name: {"choose": space.encode(architecture)}}})
+
+
+def _can_be_built(architecture: Architecture) -> bool:
+    try:
+        check(architecture)
+    except CandidateError:
+        return False
+    return True
+
+
+def _check_square(architecture: Architecture) -> None:
+    _, height, width = architecture.input_shape
     if height != width:
         raise BuildError(f"the input is {height}x{width}; a definition has one size for both")
-    *body, head = [_row(block) for block in architecture.blocks] or [_NOTHING]
-    stem, *stages = body or [_NOTHING]
-    space = architecture.space or "architecture"
-    lines = [
-        "schema: 1",
-        f"name: {_flow(f'{space}-{architecture.digest}')}",
-        f"about: {_flow(f'One architecture of the space {space}' if architecture.space else 'One architecture')}",
-        f"input: {_flow({'channels': channels, 'size': height})}",
-        f"classes: {architecture.classes}",
-        f"stem: {_flow(stem)}",
-        "stages:",
-        *(f"  - {_flow(row)}" for row in stages or [_NOTHING]),
-        f"head: {_flow(head)}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
-_NOTHING: dict[str, Any] = {"block": "identity"}
-"""The row that vanishes; it fills a place of the grammar that a very short network leaves empty."""
+def _space_name(architecture: Architecture, ending: str) -> str:
+    """Give the name of a definition: 40 characters at most, and only those that such names have."""
+    space = re.sub(r"[^A-Za-z0-9._-]", "_", architecture.space or "architecture")
+    return f"{space[: 39 - len(ending)]}-{ending}"
 
 
-def _row(block: Block) -> dict[str, Any]:
-    row: dict[str, Any] = {"block": block.kind}
-    if find_kind(block.kind).out == "given":
-        row["out"] = block.out_channels
-    if block.stride != 1:
-        row["stride"] = block.stride
-    return row | dict(block.options)
-
-
-def _flow(value: Any) -> str:
-    """Write a value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1_000_000, allow_unicode=True)
-    return text.removesuffix("...\n").strip()
-
-
-def to_onnx(network: nn.Module, path: Path, input_shape: tuple[int, int, int], batch: int = 1) -> None:
+def to_onnx(
+    network: nn.Module,
+    path: Path,
+    input_shape: tuple[int, int, int],
+    batch: int | None = 1,
+    opset: int | None = None,
+) -> None:
     """Write a network as one ONNX file in evaluation mode, with the input `images` and the output `logits`.
 
     Shapes are fixed, the batch included, since runtimes plan better for known shapes. `deploy` the network before for
     the form that is measured.
 
+    Args:
+        network: a module of one input.
+        path: the file.
+        input_shape: (channels, height, width) of one image.
+        batch: number of images; None leaves it open.
+        opset: version of ONNX's operators; None takes torch's own choice.
+
     Raises:
-        DefinitionError: as `check_output`.
+        DefinitionError: as `check_output`, or torch does not write this version of the operators.
         NasbenchError: the packages of the extra `onnx` are not installed, or torch cannot export the network.
     """
-    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise NasbenchError(f"export to ONNX needs {' and '.join(missing)}: pip install nasbench[onnx]")
+    check_onnx()
     check_output(path)
+    refusals: tuple[type[Exception], ...] = (torch.onnx.errors.OnnxExporterError,)
+    if opset is not None:
+        refusals = (*refusals, RuntimeError)  # what onnx raises for a version that there is not
     training = network.training
-    images = torch.zeros((batch, *input_shape))
+    # traced with two images where the number is left open: of one, torch takes it for fixed
+    images = torch.zeros((batch or 2, *input_shape))
     try:
-        # The exporter talks on stdout, which is kept for answers, and warns of what torch itself has deprecated.
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        with _silent():
             torch.onnx.export(
                 network.eval(),
                 (images,),
@@ -94,14 +130,42 @@ def to_onnx(network: nn.Module, path: Path, input_shape: tuple[int, int, int], b
                 external_data=False,
                 input_names=["images"],
                 output_names=["logits"],
+                opset_version=opset,
+                dynamic_shapes=None if batch is not None else ({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
-    except torch.onnx.errors.OnnxExporterError as error:
+    except refusals as error:
         cause = error.__cause__ or error  # the exporter's own text says which of its steps failed, the cause says why
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise NasbenchError(f"torch cannot export this network to ONNX: {reason}") from error
     finally:
         network.train(training)
+    if opset is not None:
+        _check_opset(path, opset)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the exporter quiet: it talks on stdout, which is for answers, warns, and logs what it tries in vain."""
+    kept = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(kept)
+
+
+def _check_opset(path: Path, opset: int) -> None:
+    """Look whether a file has the operators that were asked for; torch writes others where it cannot convert them."""
+    import onnx
+
+    found = next(one.version for one in onnx.load(path, load_external_data=False).opset_import if not one.domain)
+    if found != opset:
+        path.unlink()
+        raise DefinitionError(
+            f"version {opset} of ONNX's operators cannot be written for this network; torch gives version {found}"
+        )
 
 
 def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
@@ -119,6 +183,44 @@ def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
         },
         path,
     )
+
+
+def to_safetensors(network: nn.Module, architecture: Architecture, path: Path) -> None:
+    """Write a network's weights by name as safetensors, with the rows of its architecture as JSON in the metadata.
+
+    The names are those of `Network` in nasbench, and of the file that `nasbench.model.standalone` writes.
+
+    Raises:
+        DefinitionError: as `check_output`.
+        NasbenchError: the package safetensors is not installed.
+    """
+    check_output(path)
+    check_safetensors()
+    from safetensors.torch import save_file
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, path, metadata={"format": "pt", "architecture": json.dumps(architecture.as_dict())})
+
+
+def check_onnx() -> None:
+    """Check that ONNX files can be written; asked before weights are trained.
+
+    Raises:
+        NasbenchError: a package is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NasbenchError(f"export to ONNX needs {' and '.join(missing)}: pip install nasbench[onnx]")
+
+
+def check_safetensors() -> None:
+    """Check that weights can be written as safetensors; asked before they are trained.
+
+    Raises:
+        NasbenchError: the package is not installed.
+    """
+    if importlib.util.find_spec("safetensors") is None:
+        raise NasbenchError("weights as safetensors need the package safetensors: pip install nasbench[export]")
 
 
 def check_output(path: Path) -> None:

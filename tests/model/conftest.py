@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from alone import Alone
 
 _SHARED = Path(__file__).parents[2].parent / "shared"
 _KEPT = []
@@ -62,3 +63,14 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip("the real tables (../shared/data beside the checkout) are absent")
     return folder
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Give a process without nasbench; torch has one thread here as there, since sums in parallel can differ."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    process = Alone()
+    yield process
+    process.close()
+    torch.set_num_threads(threads)

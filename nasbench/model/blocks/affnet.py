@@ -13,7 +13,6 @@ from nasbench.model.blocks.layers import conv_norm_act, make_activation
 from nasbench.model.blocks.mobilenet import MBConv
 from nasbench.model.blocks.norms import LayerNorm2d
 from nasbench.model.blocks.registry import BLOCKS
-from nasbench.space.kinds import find_kind
 
 _EPS = 1e-5
 _THRESHOLD = 0.01
@@ -81,7 +80,19 @@ class _Filtered(nn.Module):
         super().__init__()
         self.branch = nn.Sequential(
             LayerNorm2d(channels, _EPS),
-            MBConv(channels, channels, 1, **find_kind("mbconv").values({"expand": ratio, "act": act})),
+            MBConv(
+                channels,
+                channels,
+                1,
+                kernel=3,
+                expand=ratio,
+                act=act,
+                se=0.0,
+                se_gate="sigmoid",
+                se_of="hidden",
+                se_divisor=8,
+                se_act="relu",
+            ),
             LayerNorm2d(channels, _EPS),
             FrequencyFilter(channels, groups, mask_act, grid),
         )
