@@ -14,12 +14,14 @@ from nasbench.cli import (
     check,
     claims,
     compare,
+    dashboard,
     devices,
     doctor,
     export,
     ls,
     plot,
     repair,
+    report,
     search,
     show,
     study,
@@ -39,7 +41,9 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("bench")(bench.bench)
 app.command("bench-search")(bench_search.bench_search)
-app.command("plot")(plot.plot)
+app.command("plot", epilog=plot.EPILOG)(plot.plot)
+app.command("report")(report.report)
+app.command("dashboard")(dashboard.dashboard)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
 app.command("check")(check.check)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -117,6 +117,13 @@ def search(
             "--share-equal/--no-share-equal", help="Train networks that compute the same once.  [default: on]"
         ),
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Begin with the front of an earlier run of the space, say of fewer epochs.",
+        ),
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="Train the front again and score it on the test split.")
     ] = False,
@@ -125,6 +132,12 @@ def search(
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run, under its own settings.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the report while the search runs, in a browser on this machine.")
+    ] = False,
+    live_port: Annotated[
+        int | None, typer.Option(min=1024, max=65535, help="Port of --live on loopback.  [default: any that is free]")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end, no table.")] = False,
 ) -> None:
@@ -156,9 +169,12 @@ def search(
         "warm_start": warm_start,
         "early_stop": early_stop,
         "share_equal": share_equal,
+        "start_from": None if start_from is None else str(start_from),
     }
     given = {name: value for name, value in given.items() if value is not None}
-    ending = _Ending(confirm, final, json_output)
+    if live_port is not None and not live:
+        raise DefinitionError("--live-port is the port of the live view; give --live too")
+    ending = _Ending(confirm, final, json_output, (live_port or 0) if live else None)
     seconds = parse_seconds(time) if time else None
     if confirm_processes is not None and not confirm:
         raise DefinitionError("--confirm-processes has no effect with --no-confirm; give one of them")
@@ -180,18 +196,19 @@ def search(
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """What comes after the last trial."""
+    """What comes after the last trial; and `live_port`, where it is shown meanwhile: 0 is any port, None nowhere."""
 
     confirm: bool
     final: bool
     json_output: bool
+    live_port: int | None = None
 
 
 def _start(run: Path | None, settings: Settings, ending: _Ending) -> None:
     from nasbench.cli.checks import note_hidden
     from nasbench.device.load import find_device
-    from nasbench.search.run import check_limits
     from nasbench.search.settings import make_manifest, open_parts
+    from nasbench.search.starts import check_limits
     from nasbench.space.load import find_space
     from nasbench.store.database import DATABASE
     from nasbench.store.log import RunLog
@@ -265,7 +282,7 @@ def _resume(folder: Path, given: dict[str, Any], asked: Budget, ending: _Ending)
         settings = Settings.of_manifest(log.manifest, folder)
         settings.confirm(given)
         budget = asked if asked.is_bounded else _budget(settings)
-        with open_parts(settings, _warn) as parts:
+        with open_parts(settings, _warn, log.manifest.get("starts", [])) as parts:
             confirm_manifest(log.manifest, parts)
             if change := changed_machine(log.manifest, parts):
                 _warn(f"latencies from before and from now may not compare: {change}")
@@ -288,8 +305,13 @@ def _search(log: RunLog, parts: Parts, budget: Budget, ending: _Ending) -> None:
     resume = _resuming(log.folder)
     far = parts.cluster is not None or any(device.spec.backend == "ray" for device in parts.devices)
     lost = f"the search was ended because its cluster is gone; what is finished is stored. Go on with: {resume}"
-    with outlived(lost) if far else nullcontext(), interruptible(resume), resumable(resume):
-        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.devices, parts.cache)
+    with (
+        _showing(log, ending.live_port),
+        outlived(lost) if far else nullcontext(),
+        interruptible(resume),
+        resumable(resume),
+    ):
+        running = Search(parts.space, parts.plan, log, parts.accuracy, parts.devices, parts.cache, parts.starts)
         with ProgressLine(parts.plan, budget, running.evaluated) as line:
             ended_early = running.run(budget, line.show)
         if ended_early:
@@ -299,6 +321,22 @@ def _search(log: RunLog, parts: Parts, budget: Budget, ending: _Ending) -> None:
         if ending.final:
             running.score_front(lambda text: typer.echo(text, err=True))
     _print_result(running, log, ending.json_output)
+
+
+@contextmanager
+def _showing(log: RunLog, port: int | None) -> Iterator[None]:
+    """Show the run in a browser meanwhile, where that was asked for; what goes wrong with it is said and no more."""
+    if port is None:
+        yield
+        return
+    from nasbench.report.live import LiveView
+
+    with LiveView(log.folder, port) as view:
+        if view.url:
+            typer.echo(f"live view: {view.url}", err=True)
+        else:
+            _warn(f"there is no live view: {view.problem}. The search goes on; nasbench report {log.folder} shows it")
+        yield
 
 
 def _confirm(running: Search, plan: SearchPlan) -> None:

@@ -57,7 +57,7 @@ def show(
     if (cost.deployed_params, cost.deployed_macs) != (cost.params, cost.macs):
         typer.echo(f"deployed: {cost.deployed_params:,} params, {format_count(cost.deployed_macs)} MACs")
     if named.published:
-        typer.echo(f"published: {_published(named.published)}")
+        typer.echo(f"published: {describe_figures(named.published)}")
     for one in named.published_latencies:
         typer.echo(f"published latency: {1e3 * one.latency_s:g} ms, batch {one.batch}, on {one.device}")
 
@@ -67,7 +67,8 @@ def _as_data(named: NamedArchitecture) -> dict[str, Any]:
     return {**named.published, **({"latencies": latencies} if latencies else {})}
 
 
-def _published(figures: Mapping[str, float | str]) -> str:
+def describe_figures(figures: Mapping[str, float | str]) -> str:
+    """Say what a paper reports, as `3.4 M params, 300 M MACs, top-1 72.0 % (table 4)`."""
     from nasbench.units import format_count
 
     said = [f"{format_count(float(figures[key]))} {word}" for key, word in _WORDS.items() if key in figures]

@@ -526,7 +526,7 @@ def test_a_bench_is_drawn_as_what_says_most_of_it(bench, networks, batches, word
     [
         (
             ("--kind", "front"),
-            "results/mine is a bench, which has no front; --kind is published, throughput or samples",
+            "results/mine is a bench, which has no front; --kind is published, throughput, samples, latency or devices",
         ),
         (("--kind", "published"), "mine: no network has both a sound latency and a published top-1"),
         (("--kind", "fronts"), "no kind of figure is named 'fronts'. Did you mean 'front'?"),

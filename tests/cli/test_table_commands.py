@@ -1,11 +1,14 @@
 """Searching, comparing samplers and making tables, on a table of all 15,625 cells with figures by formula."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import nasbench
 from nasbench.space.kinds.nasbench201 import NB201_OPERATIONS
 from nasbench.space.nasbench201 import COUNT, architecture_of_index
 
@@ -64,6 +67,39 @@ def test_a_search_ends_when_its_front_is_flat(here, table):
     assert 20 < len(rows) < 300 and (grown.tail(12) < 0.001).all()
 
 
+def test_a_search_begins_with_the_front_of_an_earlier_run(here, table):
+    here(*searched(table, "--trials", 25, "--run", "results/first"), check=0)
+    first = pd.read_parquet(here.folder / "results/first/pareto.parquet")
+
+    words = ("--start-from", "results/first", "--seed", 5, "--trials")
+    here(*searched(table, *words, len(first), "--run", "results/second"), check=0)
+    (here.folder / "results/first").rename(here.folder / "results/gone")
+    here("search", "--resume", "results/second", "--trials", len(first) + 2, check=0)
+
+    rows = pd.read_parquet(here.folder / "results/second/evaluations.parquet")
+    assert set(rows["architecture"][: len(first)]) == set(first["architecture"])
+    assert (rows["status"] != "duplicate").sum() == len(first) + 2
+    wrong = here("search", "mnist_tiny", "--start-from", "results/second", "--trials", 2, check=2)
+    assert "none of the" in wrong.stderr and "is a point of mnist_tiny" in wrong.stderr
+
+
+def test_an_earlier_front_is_placed_in_a_space_of_fewer_choices(here, table):
+    """A choice that is fixed in the new space, or was in the old one, is no reason to take another network."""
+    whole = (Path(nasbench.__file__).parents[1] / "search_spaces/nasbench201.yaml").read_text()
+    few = re.sub(r"edge_0_1: \[.*?\]", "edge_0_1: [nor_conv_3x3, skip_connect]", whole)
+    assert few != whole
+    (here.folder / "few.yaml").write_text(few)
+    here(*searched(table, "--trials", 30, "--run", "results/first"), check=0)
+    front = set(pd.read_parquet(here.folder / "results/first/pareto.parquet")["architecture"])
+
+    tables = ("--accuracy", f"table:{table}#acc", "--device", f"table:{table}#board_ms")
+    words = ("--no-warm-start", "--start-from", "results/first", "--trials", 3, "--run", "results/second")
+    here("search", "few.yaml", *tables, *words, check=0)
+
+    rows = pd.read_parquet(here.folder / "results/second/evaluations.parquet")
+    assert rows["architecture"][0] in front
+
+
 def test_samplers_are_compared_on_the_true_front(here, table):
     words = ("--device", f"table:{table}#board_ms", "--sampler", "surrogate,random", "--seeds", 3, "--trials", 40)
     done = here("bench-search", "nasbench201", "--accuracy", f"table:{table}#acc", *words, "--run", "b", check=0)
@@ -88,6 +124,7 @@ def test_the_regret_of_one_objective_is_what_is_missing_of_the_best(here, table)
     assert {round(100 * gap, 6) for gap in steps["gap"]} <= {round(worths.max() - worth, 6) for worth in worths}
 
 
+@pytest.mark.slow
 def test_several_runs_at_a_time_give_what_one_after_the_other_does(nasbench, table):
     tables = ("--accuracy", f"table:{table}#acc", "--device", f"table:{table}#board_ms")
     for workers in (1, 2):
@@ -139,3 +176,9 @@ def test_what_does_not_go_together_is_refused(here, table):
         done = here(*words)
         assert done.returncode == 2 and said in done.stderr, (words, done.stderr)
         assert done.stderr.count("\n") == 1
+
+
+def test_a_port_for_a_live_view_that_nobody_asked_for_is_refused(here, table):
+    done = here(*searched(table, "--live-port", 8080), check=2)
+
+    assert done.stderr.strip() == "error: --live-port is the port of the live view; give --live too"
