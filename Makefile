@@ -5,14 +5,14 @@ INSTALLED := .venv/.installed
 # Tests of one file or class stay together, since they share what takes seconds to make.
 PARALLEL := --numprocesses 2 --dist loadscope
 
-.PHONY: install search test test-slow test-points test-gpu test-cluster test-arm lint format clean
+.PHONY: install search test test-slow test-points test-gpu test-cluster test-arm test-browser lint format clean
 
 install: $(INSTALLED)
 
 # timm and torchvision (tests only) would bring a CUDA torch along: --no-deps keeps the one that is pinned.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[onnx,openvino]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[onnx,openvino,export]"
 	touch $@
 
 .venv/.tested: $(INSTALLED) requirements-test.txt
@@ -44,6 +44,10 @@ test-cluster: .venv/.tested
 # As root, with ARM_NODE=the script that starts an emulated aarch64 node; tests/cluster/test_arm.py says how it is called.
 test-arm: .venv/.tested
 	$(BIN)/python -m pytest -m arm tests/cluster/test_arm.py
+
+# Reports in a headless Chromium, which must be on this machine (Debian: apt install chromium).
+test-browser: .venv/.tested
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: .venv/.tested
 	$(BIN)/ruff check .

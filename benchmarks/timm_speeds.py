@@ -155,15 +155,11 @@ def show(title: str, kept: pd.DataFrame, left_out: dict[str, list[str]]) -> None
 
 def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
     """Draw our time against timm's, one plot for each file, runtime, thread count and batch, logarithmic."""
-    from matplotlib.figure import Figure
-
     from nasbench.plot.axes import number_ticks
-    from nasbench.plot.style import LOOKS, SUFFIXES, own_rules, save
+    from nasbench.plot.style import LOOKS, drawing
 
-    if out.suffix.lower() not in SUFFIXES:
-        raise DefinitionError(f"{out}: a figure is one of {', '.join(SUFFIXES)}")
-    with own_rules():
-        figure = Figure(figsize=(3.5 * len(found), 3.3), layout="constrained")
+    with drawing(out, "double") as figure:
+        figure.set_size_inches(3.5 * len(found), 3.3)
         for axes, (title, kept) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
             sizes = kept["family"].value_counts()
             for number, (name, count) in enumerate(sizes.items()):
@@ -180,7 +176,6 @@ def draw(found: dict[str, pd.DataFrame], out: Path) -> None:
                 number_ticks(axis)
             if len(kept):
                 axes.legend(frameon=False, fontsize=5)
-        save(figure, out)
     print(f"\nwrote {out}")
 
 

@@ -41,3 +41,16 @@ def test_the_readme_counts_claims_as_they_are():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
 
     assert f"{len(load_claims())} claims of papers stand in one YAML file" in text
+
+
+def test_the_page_of_figures_shows_what_its_commands_draw():
+    from nasbench.cli.plot import KINDS, STUDIES
+
+    text = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^nasbench plot (.+) --kind (\w+) --out docs/(images/\S+)$", text, re.M)
+    assert {"hypervolume", "importance", "parallel", "latency", "devices", "layers"} == {
+        kind for _, kind, _ in commands
+    }
+    for runs, _, image in commands:
+        assert all((ROOT / run).is_dir() for run in runs.split()) and f"]({image})" in text
+    assert all(f"`{kind}`" in text or f"## {kind}\n" in text for kind in {**KINDS, **STUDIES})
