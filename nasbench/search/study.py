@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +30,9 @@ class Candidate:
     trial: optuna.Trial
 
 
-def hints_of(cost: Cost) -> list[float]:
+def hints_of(cost: Cost) -> list[int]:
     """Give what is counted of a network and may tell of its accuracy and latency, for the surrogate."""
-    return [math.log1p(cost.macs), math.log1p(cost.params)]
+    return [cost.macs, cost.params]
 
 
 class Study:

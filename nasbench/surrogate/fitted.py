@@ -33,6 +33,7 @@ class Models:
     """By the column of the limit; one that nothing broke has none."""
     broken: Fitted | None = None
     hints: list[Fitted] = field(default_factory=list)
+    """Of what is counted without evaluating: how it hangs on the choices. Objectives may grow with its logarithm."""
 
     def predict(self, encoding: Encoding, pool: Rows) -> list[Prediction]:
         """Predict the objectives of rows."""
@@ -43,7 +44,8 @@ class Models:
                 compared[id(fitted.rows)] = encoding.likeness(fitted.rows, pool)
             return compared[id(fitted.rows)]
 
-        hints = np.array([fitted.model.predict(likeness(fitted)).mean for fitted in self.hints]).T
+        counts = [fitted.model.scale.back(fitted.model.predict(likeness(fitted)).mean) for fitted in self.hints]
+        hints = np.log1p(np.maximum(np.array(counts).T, 0.0))
         return [fitted.model.predict(likeness(fitted), hints) for fitted in self.objectives]
 
     def log_allowed(self, encoding: Encoding, pool: Rows) -> Values:
@@ -73,12 +75,12 @@ def fit_models(encoding: Encoding, seen: Observations, shares: tuple[bool, ...],
         return Models([], limits, broken)
     rows = seen.rows[kept]
     likeness = encoding.likeness(rows, rows)
-    hints = seen.hints[kept][:, np.isfinite(seen.hints[kept]).all(axis=0)]
+    counts = seen.counts[kept][:, (seen.counts[kept] >= 0).all(axis=0)]
     hinted = [
-        Fitted(rows, fit(likeness, values, (PLAIN,), like=_model(like.hints, index) if like else None))
-        for index, values in enumerate(hints.T)
+        Fitted(rows, fit(likeness, values, (PLAIN, LOG), like=_model(like.hints, index) if like else None))
+        for index, values in enumerate(counts.T)
     ]
-    return Models(_fit_objectives(rows, likeness, seen, kept, shares, hints, like), limits, broken, hinted)
+    return Models(_fit_objectives(rows, likeness, seen, kept, shares, np.log1p(counts), like), limits, broken, hinted)
 
 
 def _fit_objectives(

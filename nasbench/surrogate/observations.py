@@ -19,7 +19,7 @@ class Observations:
     `losses` is (rows, objectives), NaN where one was not found out, `noise` their known standard deviations, 0 where
     unknown. `excess` is (rows, constraints): what is at most 0 keeps it, NaN was not found out. `out` are rows that a
     constraint ended or that failed before their losses were known, with `out_excess`; `broken` says which of those
-    failed. `pending` are under way. `preliminary` marks rows of which a loss is only foreseen. `hints` is (rows,
+    failed. `pending` are under way. `preliminary` marks rows of which a loss is only foreseen. `counts` is (rows,
     hints), NaN where unknown. `tried` are the keys of all of these.
     """
 
@@ -32,7 +32,7 @@ class Observations:
     broken: NDArray[np.bool_]
     pending: Rows
     preliminary: NDArray[np.bool_]
-    hints: Rows
+    counts: Rows
     tried: frozenset[bytes]
 
     @cached_property

@@ -39,9 +39,10 @@ PRELIMINARY = "surrogate:preliminary"
 """The attribute of a trial that lists which of its values are the last of their curve, since it was ended early."""
 
 HINTS = "surrogate:hints"
-"""The attribute of a trial that lists numbers known of it without evaluating, with which values may grow or shrink.
+"""The attribute of a trial that lists what is counted of it without evaluating, none below 0.
 
-Such as the logarithm of what a network computes. How they hang on the choices is learned, so a trial says its own."""
+Such as how much a network computes. How that hangs on the choices is learned, so a trial says its own, and a value may
+grow or shrink with the logarithm of 1 + one of them."""
 
 _FIRST_BATCH = 200
 _SHARE_OF_BATCH = 15
@@ -246,7 +247,7 @@ class SurrogateSampler(BaseSampler):
             broken=np.array([self._told[n].broken for n in without], dtype=bool),
             pending=pending,
             preliminary=preliminary,
-            hints=self._list_hints(valued),
+            counts=self._list_counts(valued),
             tried=frozenset(self._encoding.keys(np.concatenate([self._encode(known), pending]))),
         )
         return seen, shares
@@ -278,7 +279,7 @@ class SurrogateSampler(BaseSampler):
         names = self._encoding.distributions.keys()
         return self._encoding.encode(params for params in late if params and params.keys() <= names)
 
-    def _list_hints(self, numbers: Sequence[int]) -> Rows:
+    def _list_counts(self, numbers: Sequence[int]) -> Rows:
         count = max((len(self._told[number].hints) for number in numbers), default=0)
         table = [[*self._told[n].hints, *[np.nan] * (count - len(self._told[n].hints))] for n in numbers]
         return np.array(table, dtype=np.float64).reshape(len(numbers), count)

@@ -234,7 +234,7 @@ def test_where_nothing_keeps_the_limit_it_goes_where_that_is_missed_least():
     assert min(t.constraints["tight"] for t in found.trials) == -0.5
 
 
-def test_numbers_known_beforehand_are_taken_as_hints():
+def test_what_is_counted_beforehand_is_taken_as_a_hint():
     """A loss grows with what is counted, and noise hides that; the count itself has none."""
 
     def mean_count_of_the_proposed(hinted, seed):
@@ -244,7 +244,7 @@ def test_numbers_known_beforehand_are_taken_as_hints():
             chosen = [trial.suggest_categorical(f"c{n}", [1, 2, 3, 5, 7, 11]) for n in range(6)]
             counts.append(math.log(math.prod(chosen)))
             if hinted:
-                trial.set_user_attr(HINTS, [counts[-1]])
+                trial.set_user_attr(HINTS, [math.prod(chosen)])
             return counts[-1] + 3 * (zlib.crc32(repr(chosen).encode()) / 2**32 - 0.5)
 
         study_of(value, 26, seed=seed)
