@@ -4,6 +4,9 @@
 
 What was tuned for the surrogate was tuned on `c10_val_12`, `1080ti_1`, `samsung_a50` and `essential_ph_1`; none of
 these is reported here. Peers that are not installed are left out and said: pip install pymoo syne-tune botorch.
+
+A run hangs on its seed and the tables alone, so methods that did not change need not be run again: with `--methods`
+those that are not named stay as an earlier comparison left them in `--out`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from peers import make_peers
 
 from nasbench.objectives import find_objective
@@ -32,7 +36,7 @@ from nasbench.tabular.device import open_table_device
 ACCURACY = "c10_val_200"
 DEVICES = ("raspi4", "eyeriss", "pixel3", "silver_4114")
 OURS = ("surrogate", "tpe", "nsga2", "evolution", "random")
-SLOW = {"optuna GP": 3, "BoTorch qLogNEHVI": 2}
+SLOW = ("optuna GP", "BoTorch qLogNEHVI")
 """Peers whose proposals take so long that they get fewer seeds."""
 
 
@@ -67,6 +71,14 @@ def play_peer(benchmark: Benchmark, name: str, seed: int, trials: int) -> Iterat
     return follow(benchmark, name, seed, trials, ask)
 
 
+def read_kept(folder: Path, methods: Sequence[str]) -> list[Step]:
+    """Give what an earlier comparison found of other methods than these."""
+    if not (folder / "steps.parquet").exists():
+        return []
+    steps = pd.read_parquet(folder / "steps.parquet")
+    return [Step(**row) for row in steps[~steps["sampler"].isin(methods)].to_dict("records")]
+
+
 def run_one(job: tuple[Path, str | None, str, int, int]) -> tuple[str, list[Step]]:
     data, device, method, seed, trials = job
     runs = play if method in SAMPLER_NAMES else play_peer
@@ -77,11 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with accuracy.csv.gz and latency_ms.csv.gz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables and figures")
-    parser.add_argument("--methods", default="", help="names, separated by commas; default: all")
+    parser.add_argument("--methods", default="", help="names to run, separated by commas; default: all")
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--regret-trials", type=int, default=300, help="of the runs with one objective")
+    parser.add_argument("--regret-trials", type=int, default=150, help="of the runs with one objective")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--regret-seeds", type=int, default=30)
+    parser.add_argument("--slow-seeds", type=int, default=3, help=f"of {' and '.join(SLOW)}")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     asked = parser.parse_args()
 
@@ -94,15 +107,16 @@ def main() -> None:
             seeds = asked.regret_seeds if device is None else asked.seeds
             trials = asked.regret_trials if device is None else asked.trials
             if method in SLOW:
-                seeds, trials = SLOW[method], asked.trials
+                seeds, trials = asked.slow_seeds, asked.trials
             jobs += [(asked.data.resolve(), device, method, seed, trials) for seed in range(seeds)]
     np.random.default_rng(0).shuffle(jobs)  # all methods meet the same noise of the machine
-    found: dict[str, list[Step]] = {name: [] for name in ("regret", *DEVICES)}
+    found = {name: read_kept(asked.out / name, methods) for name in ("regret", *DEVICES)}
     with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
         for done, (name, steps) in enumerate(pool.map(run_one, jobs), start=1):
             found[name] += steps
             print(f"\r{done} of {len(jobs)} runs", end="", flush=True)
     print()
+    methods = list(dict.fromkeys(step.sampler for steps in found.values() for step in steps))
     facts = {"trials": asked.trials, "methods": methods, "accuracy": ACCURACY}
     for name, steps in found.items():
         folder = asked.out / name
