@@ -32,7 +32,8 @@ def test_the_readme_counts_networks_and_spaces_as_they_are():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_links_to_is_there(page):
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) + re.findall(r'<img src="([^"]+)"', text)
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
@@ -48,7 +49,7 @@ def test_the_page_of_figures_shows_what_its_commands_draw():
 
     text = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
     commands = re.findall(r"^nasbench plot (.+) --kind (\w+) --out docs/(images/\S+)$", text, re.M)
-    assert {"hypervolume", "importance", "parallel", "latency", "devices", "layers"} == {
+    assert {"hypervolume", "importance", "parallel", "latency", "devices", "layers", "samples"} == {
         kind for _, kind, _ in commands
     }
     for runs, _, image in commands:
