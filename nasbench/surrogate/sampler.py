@@ -45,7 +45,7 @@ Such as how much a network computes. How that hangs on the choices is learned, s
 grow or shrink with the logarithm of 1 + one of them."""
 
 _FIRST_BATCH = 200
-_SHARE_OF_BATCH = 15
+_SHARE_OF_BATCH = 7
 _LARGEST_BATCH = 256
 """From `_FIRST_BATCH` trials on, as many are planned together as there are trials / `_SHARE_OF_BATCH`, in powers of
 two."""
@@ -143,9 +143,11 @@ class SurrogateSampler(BaseSampler):
             place, planned = trial.number - first, self._plan[1]
             chosen = planned[place] if place < len(planned) else self._fill(trial.number)
             self._handed[trial.number] = chosen
-            # What is absent gets a value too, in case the trial asks for it after all.
-            spare = self._encoding.decode(self._encoding.draw(self._rng(trial.number, 3), 1)[0])
-        return {name: value for name, value in {**spare, **chosen}.items() if name in search_space}
+            if (
+                search_space.keys() - chosen.keys()
+            ):  # what is absent gets a value too: the trial may ask for it after all
+                chosen = {**self._encoding.decode(self._encoding.draw(self._rng(trial.number, 3), 1)[0]), **chosen}
+        return {name: value for name, value in chosen.items() if name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -281,12 +283,16 @@ class SurrogateSampler(BaseSampler):
 
     def _list_counts(self, numbers: Sequence[int]) -> Rows:
         count = max((len(self._told[number].hints) for number in numbers), default=0)
+        if not count:
+            return np.empty((len(numbers), 0))
         table = [[*self._told[n].hints, *[np.nan] * (count - len(self._told[n].hints))] for n in numbers]
-        return np.array(table, dtype=np.float64).reshape(len(numbers), count)
+        return np.array(table, dtype=np.float64)
 
     def _excess(self, numbers: Sequence[int], limits: Sequence[str]) -> Rows:
-        table = [[self._told[number].excess.get(name, np.nan) for name in limits] for number in numbers]
-        return np.array(table, dtype=np.float64).reshape(len(numbers), len(limits))
+        found = np.empty((len(numbers), len(limits)))
+        for column, name in enumerate(limits):
+            found[:, column] = [self._told[number].excess.get(name, np.nan) for number in numbers]
+        return found
 
     def _fill(self, number: int) -> dict[str, Any]:
         """Draw the point, of several random ones, that is least like any before it."""
