@@ -241,7 +241,9 @@ class Search:
         digest = candidate.architecture.digest
         under_way = (other.candidate.architecture.digest for other in self._running)
         if digest not in self._first and digest not in under_way:
-            rungs, scored = self._rungs.copy(), dict(self._scored)
+            # One that is alone meets nothing new while it is under way.
+            alone = self._plan.lag == 1
+            rungs, scored = (self._rungs, self._scored) if alone else (self._rungs.copy(), dict(self._scored))
             running.finish = crew.submit(lambda: self._evaluate(candidate, running.published, rungs, scored))
         return running
 

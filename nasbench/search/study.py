@@ -68,8 +68,14 @@ class Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self._study.ask()
-            architecture = self._space.decode(lambda choice: _suggest(trial, choice))
-        return Candidate(number, trial.params, architecture, trial)
+            chosen: dict[str, Scalar] = {}  # `trial.params` is a deep copy each time
+
+            def pick(choice: Choice) -> Scalar:
+                chosen[choice.name] = _suggest(trial, choice)
+                return chosen[choice.name]
+
+            architecture = self._space.decode(pick)
+        return Candidate(number, chosen, architecture, trial)
 
     def mark(self, candidate: Candidate, violation: float, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Note how far a candidate is beyond the limits, 0 when it is within, and what else a sampler reads of it.
@@ -84,10 +90,14 @@ class Study:
 
     def tell(self, candidate: Candidate, values: Sequence[float] | None) -> None:
         """Say what became of a candidate: its objectives' values, or None when it failed."""
-        if values is None:
-            self._study.tell(candidate.trial, state=TrialState.FAIL)
-        else:
-            self._study.tell(candidate.trial, list(values))
+        # What `optuna.Study.tell` does, without the deep copy of the trial that it returns.
+        trial_id = candidate.trial._trial_id
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        told = None if values is None else [float(value) for value in values]
+        try:
+            self._study.sampler.after_trial(self._study, self._storage.get_trial(trial_id), state, told)
+        finally:
+            self._storage.set_trial_state_values(trial_id, state, told)
 
     def changed_state(self) -> dict[str, Any] | None:
         """Give what the sampler noted down about the whole study, or None when nothing of it is new."""
