@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Tests of one file or class stay together, since they share what takes seconds to make.
 PARALLEL := --numprocesses 2 --dist loadscope
 
-.PHONY: install search test test-slow test-points test-gpu test-cluster test-arm test-browser lint format clean
+.PHONY: install search test test-slow test-long test-points test-gpu test-cluster test-arm test-browser lint format clean
 
 install: $(INSTALLED)
 
@@ -29,6 +29,10 @@ test: .venv/.tested
 
 test-slow: .venv/.tested
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+# What `test` and `test-slow` do to a few: all cells of NAS-Bench-201, and a search that is killed fifty times.
+test-long: .venv/.tested
+	$(BIN)/python -m pytest -m long $(PARALLEL)
 
 # Every published architecture, not only the smallest of each space.
 test-points: .venv/.tested

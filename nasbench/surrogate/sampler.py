@@ -86,7 +86,7 @@ class SurrogateSampler(BaseSampler):
         self,
         seed: int | None = None,
         *,
-        startup_trials: int = 20,
+        startup_trials: int = 10,
         search_space: Mapping[str, BaseDistribution] | None = None,
         effective: Effective | None = None,
         lag: int | None = None,

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -20,7 +21,8 @@ FOUND = Path(__file__).parents[2] / "results" / "reference" / "mnist_tiny-cpu-co
 @pytest.mark.slow
 def test_the_dashboard_answers_on_loopback_with_the_study_and_ends_on_ctrl_c():
     words = [sys.executable, "-u", "-m", "nasbench", "dashboard", FOUND, "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears) as server:
         try:
             address = server.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:")
@@ -35,7 +37,10 @@ def test_the_dashboard_answers_on_loopback_with_the_study_and_ends_on_ctrl_c():
                 trials = json.load(answer)["trials"]
         finally:
             server.send_signal(signal.SIGINT)
-        said = server.communicate(timeout=30)[1]
+            try:
+                said = server.communicate(timeout=30)[1]
+            finally:
+                server.kill()
 
     stored = pd.read_parquet(FOUND / "evaluations.parquet")
     assert study["study_name"] == FOUND.name
