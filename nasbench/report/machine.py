@@ -33,7 +33,7 @@ _OF_SAMPLES = (
 
 
 def read_samples(run: Run, rows: pd.DataFrame, trials: Sequence[int]) -> list[Samples]:
-    """Give the samples of some trials as quantiles, those of the first `MOST_SAMPLED`.
+    """Give the samples of some trials as quantiles, those of the first `MOST_SAMPLED`; a figure of a table has none.
 
     Of a search those of its confirmation count where that decided, as its latency does, and else those of the search.
 
@@ -52,7 +52,8 @@ def read_samples(run: Run, rows: pd.DataFrame, trials: Sequence[int]) -> list[Sa
     counted: dict[tuple[int, str], Mapping[str, Any]] = {}
     for one in found:
         place = one["trial"], one["device"]
-        known = one["latency_s"] and one["latencies_s"] and one["plan_level"] != RACE
+        looked_up = one["verdict"] == "table"  # the one number of a table is no sample
+        known = one["latency_s"] and one["latencies_s"] and one["plan_level"] != RACE and not looked_up
         if known and (place not in counted or one["trial"] in decided or not is_search(run)):
             counted[place] = one
     chosen = sorted(counted.values(), key=lambda one: (order[one["trial"]], one["device"]))

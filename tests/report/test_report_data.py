@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -273,6 +274,12 @@ def test_a_flush_between_two_files_does_no_harm(tmp_path):
     torn = json.loads(to_json(make_document([replace(run, evaluations=earlier)])))["runs"][0]
 
     assert len(torn["members"]) == len(run.pareto) - 1 and len(torn["rows"]["trial"]) == len(earlier)
+
+
+def test_a_figure_of_a_table_has_no_samples():
+    (run,) = document_of(Path(__file__).parents[2] / "results" / "reference" / "nasbench201-tables-random")["runs"]
+
+    assert run["rows"]["trial"] and run["samples"] == []
 
 
 def test_samples_are_those_of_the_latency_that_is_shown(tmp_path):
