@@ -32,6 +32,7 @@ def test_guidelines_are_compared_stored_and_drawn(here, monkeypatch):
     assert "wrote results/g/: guidelines.parquet, guidelines.png" in done.stdout
 
 
+@pytest.mark.slow
 def test_stored_benches_are_correlated_and_nothing_is_measured(here):
     said = json.loads(here("study", "correlation", "--from", REFERENCE, "--run", "c", "--json", check=0).stdout)
 
