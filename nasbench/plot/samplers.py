@@ -60,7 +60,7 @@ def draw_samplers(standings: pd.DataFrame, steps: pd.DataFrame, out: Path, width
         axes.set_ylim(bottom=floor)
         axes.set_xlabel("Evaluated networks")
         axes.set_ylabel("Missing: regret, or share of the hypervolume")
-        seeds = ", ".join(sorted({str(number) for number in standings["seeds"]}))
+        seeds = " or ".join(map(str, sorted(set(standings["seeds"]))))
         figure.suptitle(f"Mean of {seeds} runs a sampler; shaded: its 95 % interval", x=0.01, ha="left", fontsize=8)
         figure.legend(loc="outside lower center", ncols=min(len(standings), 6), frameon=False)
 
