@@ -20,7 +20,7 @@ from nasbench.report.live import LiveView
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import flush
 
-PATIENCE_S = 90
+PATIENCE_S = 300
 
 
 def ask(url, path="", host=None):
