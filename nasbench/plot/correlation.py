@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench.plot.axes import number_ticks
-from nasbench.plot.style import LOOKS, drawing, make_panels
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing, make_panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def draw_correlations(
             _draw_panel(axes, correlation, points)
         for axes in panels[::columns]:
             axes.set_ylabel("Latency (ms)")
-        figure.suptitle(f"{title}, {len(points)} networks", x=0.01, ha="left", fontsize=8)
+        add_heading(figure, f"{title}, {len(points)} networks")
         unsure = (points["latency_verdict"] != "ok").any()
         marks = [("ok", LOOKS[0].color), *([("another verdict", "white")] if unsure else [])]
         handles = [
@@ -57,7 +57,7 @@ def draw_correlations(
         ]
         handles.append(Line2D([], [], color="0.6", linewidth=0.8))
         labels = [*(f"network, {words}" for words, _ in marks), "95 % interval"]
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+        add_legend(figure, handles, labels, len(handles))
 
 
 def _draw_panel(axes: Axes, correlation: pd.Series, points: pd.DataFrame) -> None:

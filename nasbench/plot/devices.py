@@ -17,7 +17,7 @@ from nasbench.pareto import UNUSABLE_VERDICTS
 from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.rows import label_settings, read_rows
 from nasbench.plot.searches import shorten
-from nasbench.plot.style import LOOKS, drawing, make_panels
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing, make_panels
 from nasbench.ranking import rank_correlation
 from nasbench.store.parquet import Run
 
@@ -83,7 +83,7 @@ def draw_devices(runs: Sequence[Run], out: Path, width: str = "double") -> None:
         for axes, pair in zip(panels, shown, strict=True):
             draw_pair(axes, pair)
         if len(pairs) > len(shown):
-            figure.suptitle(f"{len(shown)} of {len(pairs)} pairs", x=0.01, ha="left", fontsize=8)
+            add_heading(figure, f"{len(shown)} of {len(pairs)} pairs")
         _draw_legend(figure, shown, 2 if width == "single" else 5)
 
 
@@ -215,4 +215,4 @@ def _draw_legend(figure: Figure, pairs: Sequence[Pair], columns: int) -> None:
     dashed = Line2D([], [], color=LOOKS[5].color, linewidth=1.0, linestyle=(0, (5, 2)))
     entries.append(("median ratio", dashed, True))
     handles, labels = zip(*((handle, words) for words, handle, there in entries if there), strict=True)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    add_legend(figure, handles, labels, columns)

@@ -14,7 +14,7 @@ import numpy as np
 from nasbench.layers import DENSE, DEPTHWISE, GROUPED, LAYER_KINDS, OTHER, POINTWISE, PRODUCT
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
-from nasbench.plot.style import LOOKS, drawing, make_panels
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing, make_panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +78,13 @@ def draw_gap(networks: pd.DataFrame, title: str, out: Path, width: str = "double
         axes.set_ylabel("Latency (ms)")
         for axis in (axes.xaxis, axes.yaxis):
             number_ticks(axis)
-        figure.suptitle(_with_peak(title, networks), x=0.01, ha="left", fontsize=8)
+        add_heading(figure, _with_peak(title, networks))
         handles = [Line2D([], [], **dot | look) for _, _, look in seen]
         lines = {"95 % interval": ("0.2", 1.4), "gap": ("0.85", 0.8), "the peak": ("0.2", 1.2)}
         lines |= {"a part of the peak": ("0.7", 0.7)}
         handles += [Line2D([], [], color=color, linewidth=thick) for color, thick in lines.values()]
         labels = [*(words for words, _, _ in seen), *lines]
-        figure.legend(handles, labels, loc="outside lower center", ncols=6 if width == "double" else 2, frameon=False)
+        add_legend(figure, handles, labels, 6 if width == "double" else 2)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         names = list(zip(x, y, networks["network"], strict=True))
@@ -158,9 +158,9 @@ def draw_waterlines(networks: pd.DataFrame, layers: pd.DataFrame, title: str, ou
         kinds = [kind for kind in LAYER_KINDS if (layers["kind"] == kind).any()]
         handles: list[Patch | Line2D] = [layer_patch(kind) for kind in kinds]
         handles.append(Line2D([], [], color="black", linewidth=1.2, linestyle=(0, (4, 2))))
-        figure.suptitle(_with_peak(title, networks), x=0.01, ha="left", fontsize=8)
+        add_heading(figure, _with_peak(title, networks))
         labels = [*kinds, "waterline: the peak"]
-        figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, frameon=False)
+        add_legend(figure, handles, labels, 2 * columns)
 
 
 def layer_patch(kind: str) -> Patch:

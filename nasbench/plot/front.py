@@ -15,7 +15,7 @@ from nasbench.pareto import Losses, beats, non_dominated
 from nasbench.plot.axes import Axis, make_axis
 from nasbench.plot.curves import find_curves, losses_of
 from nasbench.plot.labels import place_labels
-from nasbench.plot.style import LOOKS, Look, drawing
+from nasbench.plot.style import LOOKS, Look, add_legend, drawing
 from nasbench.registry import unknown_name
 from nasbench.store.parquet import Run, run_devices, run_digests
 
@@ -349,9 +349,7 @@ def _draw_legend(figure: Figure, series: Sequence[_Series], stacked: bool) -> No
         for words, mark in marks:
             handles.append(Line2D([], [], linestyle="", marker=look.marker, **mark))
             labels.append(words)
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=1 if stacked else 2, frameon=False, handlelength=3.2
-    )
+    add_legend(figure, handles, labels, 1 if stacked else 2, handlelength=3.2)
 
 
 def _describe(one: _Series) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasbench.plot.style import LOOKS, drawing
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def draw_guidelines(variants: pd.DataFrame, title: str, out: Path, width: str = 
         for axes, group in zip(grid, groups, strict=True):
             _draw_group(axes, group, narrow=width == "single")
         grid[-1].set_xlabel("Latency over that of the fast network (1 = equal)")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=8)
+        add_heading(figure, title)
         seen = [verdict for verdict in _MARKS if (variants["verdict"] == verdict).any()]
         handles = [
             Line2D([], [], linestyle="", marker=_MARKS[verdict].marker, color=_MARKS[verdict].color, markersize=5)
@@ -49,7 +49,7 @@ def draw_guidelines(variants: pd.DataFrame, title: str, out: Path, width: str = 
         ]
         handles.append(Line2D([], [], color="0.2", linewidth=1.1))
         columns = 2 if width == "single" else len(handles)
-        figure.legend(handles, [*seen, "95 % interval"], loc="outside lower center", ncols=columns, frameon=False)
+        add_legend(figure, handles, [*seen, "95 % interval"], columns)
 
 
 def _draw_group(axes: Axes, group: pd.DataFrame, narrow: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from nasbench.plot.curves import Curve, find_curves
 from nasbench.plot.front import check_comparable
 from nasbench.plot.searches import check_searches
-from nasbench.plot.style import LOOKS, Look, drawing
+from nasbench.plot.style import LOOKS, Look, add_legend, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _draw_legend(figure: Figure, curves: Sequence[Curve], columns: int) -> None:
     if any(curve.failed.any() for curve in curves):
         handles.append(Line2D([], [], linestyle="", marker="|", markersize=6, color=color))
         labels.append("a trial that failed")
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=3.2)
+    add_legend(figure, handles, labels, columns, handlelength=3.2)
 
 
 def _describe(curve: Curve) -> str:

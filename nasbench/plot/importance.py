@@ -12,7 +12,7 @@ from nasbench.importance import FEWEST_TRIALS, Importance, find_importances, tri
 from nasbench.objectives import Objective
 from nasbench.plot.axes import make_axis
 from nasbench.plot.searches import only_search, shorten
-from nasbench.plot.style import LOOKS, drawing, make_panels
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing, make_panels
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ def draw_importance(runs: Sequence[Run], out: Path, width: str = "double") -> No
         for axes, (objective, rows, trials) in zip(panels, found, strict=True):
             draw_importances(axes, rows)
             axes.set_title(_title(run, objective, rows, trials), loc="left", fontsize=7)
-        figure.suptitle(f"{run.name}: which choices matter", x=0.01, ha="left", fontsize=8)
+        add_heading(figure, f"{run.name}: which choices matter")
         handles = [
             Patch(facecolor=LOOKS[6].color, edgecolor="0.3", linewidth=0.4),
             Line2D([], [], color="black", marker="|", markersize=4, linewidth=1.1),
         ]
         labels = ["share that a choice explains by itself", "95 % interval over trials"]
-        figure.legend(handles, labels, loc="outside lower center", ncols=1 if width == "single" else 2, frameon=False)
+        add_legend(figure, handles, labels, 1 if width == "single" else 2)
 
 
 def _find(run: Run, objective: Objective) -> tuple[list[Importance], int]:

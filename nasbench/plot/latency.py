@@ -14,7 +14,7 @@ from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.rows import SETTINGS, label_settings, read_rows
 from nasbench.plot.samples import describe_latency
 from nasbench.plot.searches import is_bench, shorten
-from nasbench.plot.style import LOOKS, drawing
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def draw_latency(runs: Sequence[Run], out: Path, width: str = "double") -> None:
             number_ticks(grid[-1].xaxis)
         grid[-1].set_xlabel(axis.label)
         if (count := rows["row"].nunique()) > MOST_ROWS:
-            figure.suptitle(f"the first {MOST_ROWS} of {count:,} rows", x=0.01, ha="left", fontsize=8)
+            add_heading(figure, f"the first {MOST_ROWS} of {count:,} rows")
         _draw_legend(figure, kept, 1 if width == "single" else 3)
 
 
@@ -197,4 +197,4 @@ def _draw_legend(figure: Figure, rows: pd.DataFrame, columns: int) -> None:
     if (rows["verdict"] != "ok").any():
         handles.append(Line2D([], [], **_UNSURE))
         labels.append("another verdict than ok")
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    add_legend(figure, handles, labels, columns)

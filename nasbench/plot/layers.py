@@ -11,7 +11,7 @@ from nasbench.errors import DefinitionError
 from nasbench.layers import LAYER_KINDS
 from nasbench.plot.efficiency import LAYER_FILLS, layer_patch
 from nasbench.plot.searches import is_bench, shorten
-from nasbench.plot.style import drawing, make_panels
+from nasbench.plot.style import add_heading, add_legend, drawing, make_panels
 from nasbench.store.parquet import read_run
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def draw_layers(layers: pd.DataFrame, title: str, out: Path, width: str = "doubl
         for axes, group in zip(make_panels(figure, len(shown), columns, 0.95, 1.75), shown, strict=True):
             draw_network(axes, group)
         more = f"; {len(shown)} of {len(groups)} networks" if len(groups) > len(shown) else ""
-        figure.suptitle(f"{title}{more}", x=0.01, ha="left", fontsize=8)
+        add_heading(figure, f"{title}{more}")
         kinds = [kind for kind in LAYER_KINDS if (layers["kind"] == kind).any()]
         handles: list[Patch | Line2D] = [layer_patch(kind) for kind in kinds]
         handles += [Line2D([], [], color="black", linewidth=0.7), Line2D([], [], color="0.35", linewidth=1.0)]
         labels = [*kinds, "interval of half the inferences", "time spent so far (right)"]
-        figure.legend(handles, labels, loc="outside lower center", ncols=2 * columns, frameon=False)
+        add_legend(figure, handles, labels, 2 * columns)
 
 
 def draw_network(axes: Axes, layers: pd.DataFrame) -> None:

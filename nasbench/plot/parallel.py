@@ -17,7 +17,7 @@ from nasbench.plot.axes import make_axis
 from nasbench.plot.curves import losses_of
 from nasbench.plot.front import confirmed_places
 from nasbench.plot.searches import only_search, shorten
-from nasbench.plot.style import LOOKS, drawing
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def draw_parallel(runs: Sequence[Run], out: Path, width: str = "double") -> None
         if left_out:
             rank = "less important " if ranked else ""
             parts.append(f"{left_out} {rank}choice{'s' if left_out > 1 else ''} not drawn")
-        figure.suptitle((";\n" if width == "single" else "; ").join(parts), x=0.01, ha="left", fontsize=7)
+        add_heading(figure, (";\n" if width == "single" else "; ").join(parts), fontsize=7)
 
 
 def _count_feasible(run: Run, trials: pd.DataFrame) -> list[str]:
@@ -230,6 +230,4 @@ def _draw_legend(figure: Figure, run: Run, trials: pd.DataFrame, uprights: Seque
     if any(one.low is not None for one in uprights):
         handles.append(Line2D([], [], color="black", linewidth=2.6))
         labels.append("its latency's 95 % interval")
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=1 if width == "single" else len(handles), frameon=False
-    )
+    add_legend(figure, handles, labels, 1 if width == "single" else len(handles))

@@ -16,7 +16,7 @@ from nasbench.errors import DefinitionError
 from nasbench.plot.axes import number_ticks
 from nasbench.plot.labels import place_labels
 from nasbench.plot.networks import FOUND, PANEL, PUBLISHED, REASONS, SETTING, check_panel, read_networks
-from nasbench.plot.style import LOOKS, Look, drawing
+from nasbench.plot.style import LOOKS, Look, add_legend, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -419,4 +419,4 @@ def _draw_legend(figure: Figure, panels: Sequence[_Panel], looks: Looks, columns
             (_mark(Look("black", "o", ""), markerfacecolor="white", markeredgewidth=0.9), f"not ok: {words}")
         )
     handles, labels = zip(*entries, strict=True)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=2.4)
+    add_legend(figure, handles, labels, columns, handlelength=2.4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nasbench.errors import DefinitionError
 from nasbench.plot.axes import number_ticks
-from nasbench.plot.style import LOOKS, drawing
+from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,6 @@ def draw_resolutions(
         axes.minorticks_off()
         axes.margins(0.06)
         number_ticks(axes.yaxis)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=8)
+        add_heading(figure, title)
         columns = 1 if width == "single" else 2
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=3)
+        add_legend(figure, handles, labels, columns, handlelength=3)

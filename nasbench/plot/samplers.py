@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench.plot.style import LOOKS, WIDTHS_INCH, drawing
+from nasbench.plot.style import LOOKS, WIDTHS_INCH, add_heading, drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def draw_samplers(standings: pd.DataFrame, steps: pd.DataFrame, out: Path, width
         axes.set_xlabel("Evaluated networks")
         axes.set_ylabel("Missing: regret, or share of the hypervolume")
         seeds = " or ".join(map(str, sorted(set(standings["seeds"]))))
-        figure.suptitle(f"Mean of {seeds} runs a sampler; shaded: its 95 % interval", x=0.01, ha="left", fontsize=8)
+        add_heading(figure, f"Mean of {seeds} runs a sampler; shaded: its 95 % interval")
         figure.legend(loc="outside lower center", ncols=min(len(standings), 6), frameon=False)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench.plot.rows import SETTINGS, label_settings, read_rows
-from nasbench.plot.style import drawing
+from nasbench.plot.style import add_legend, drawing
 from nasbench.store.parquet import Run
 from nasbench.units import format_seconds
 
@@ -201,4 +201,4 @@ def _draw_legend(figure: Figure, rows: Sequence[Any], span: tuple[float, float],
     if any(((samples < span[0]) | (samples > span[1])).any() for samples in shares):
         handles.append(Line2D([], [], color="0.25", linestyle="", marker=">", markersize=3))
         labels.append("how many lie beyond")
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    add_legend(figure, handles, labels, columns)

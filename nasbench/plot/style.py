@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench.errors import DefinitionError, StoreError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -113,6 +114,24 @@ def make_panels(
     for axes in grid[count:]:
         axes.set_visible(False)
     return grid[:count]
+
+
+def add_heading(figure: Figure, words: str, fontsize: float = 8) -> None:
+    """Write what the whole figure is of above its panels, at the left."""
+    figure.suptitle(words, x=0.01, ha="left", fontsize=fontsize)
+
+
+def add_legend(figure: Figure, handles: Iterable[Artist], labels: Iterable[str], columns: int, **look: Any) -> None:
+    """Say below all panels what is drawn; the panels make room for it.
+
+    Args:
+        figure: one of `drawing`.
+        handles: an example of each thing drawn.
+        labels: what each is.
+        columns: how many stand beside each other.
+        look: whatever else `matplotlib.legend.Legend` takes.
+    """
+    figure.legend(list(handles), list(labels), loc="outside lower center", ncols=columns, frameon=False, **look)
 
 
 def _check_output(out: Path, width: str) -> None:

@@ -13,7 +13,7 @@ from nasbench.objectives import OBJECTIVES
 from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.labels import place_labels
 from nasbench.plot.rows import label_settings, read_rows
-from nasbench.plot.style import LOOKS, Look, drawing
+from nasbench.plot.style import LOOKS, Look, add_legend, drawing
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def draw_throughput(runs: Sequence[Run], out: Path, width: str = "double") -> No
         _draw_batches(axes, rows, scale)
         if columns:
             handles, labels = zip(*(entry for column in columns for entry in column), strict=True)
-            figure.legend(
-                handles, labels, loc="outside lower center", ncols=len(columns), frameon=False, handlelength=3.2
-            )
+            add_legend(figure, handles, labels, len(columns), handlelength=3.2)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         if _is_crowded(rows):

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import onnx
+import onnxruntime
 import pytest
 import safetensors
 import torch
@@ -142,8 +144,6 @@ def test_a_definition_of_one_network_is_no_space_to_search_and_says_how_to_get_o
 
 
 def test_an_onnx_file_takes_any_number_of_images_and_has_the_operators_asked_for(here):
-    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     done = here("export", "mnist_tiny_small", "--out", "small.onnx", "--batch", "any", "--opset", 20, check=0)
 
     assert done.stdout.startswith("wrote small.onnx: mnist_tiny_small")
@@ -161,7 +161,6 @@ def test_an_onnx_file_takes_any_number_of_images_and_has_the_operators_asked_for
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [17, 99])
 def test_operators_that_cannot_be_written_are_refused_and_leave_no_file(here, opset):
-    pytest.importorskip("onnxscript")
     done = here("export", "mnist_tiny_small", "--out", "small.onnx", "--opset", opset)
 
     assert done.returncode in (1, 2) and done.stderr.count("\n") == 1
@@ -169,7 +168,6 @@ def test_operators_that_cannot_be_written_are_refused_and_leave_no_file(here, op
 
 
 def test_a_file_that_computes_something_else_is_not_called_right(tmp_path):
-    pytest.importorskip("onnxruntime"), pytest.importorskip("onnxscript")
     architecture = find_architecture("mnist_tiny_small")[1].architecture
     to_onnx(build(architecture, seed=1), tmp_path / "small.onnx", architecture.input_shape)
 

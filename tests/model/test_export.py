@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 
 from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import build
@@ -110,18 +111,14 @@ def test_export_to_onnx_without_its_packages_says_what_to_install(tmp_path, monk
 
 
 def assert_equal_in_onnxruntime(architecture, path, batch):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     network = deploy(build(architecture, seed=1))
     images = torch.randn(batch, *architecture.input_shape)
 
-    to_onnx(network, path, architecture.input_shape, batch)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    logits = run_in_onnxruntime(network, images, path)
 
     expected = network(images)
     scale = float(expected.abs().max())
-    assert torch.allclose(torch.from_numpy(logits), expected, rtol=0, atol=1e-4 * max(scale, 1e-3))
+    assert torch.allclose(logits, expected, rtol=0, atol=1e-4 * max(scale, 1e-3))
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 

@@ -6,12 +6,12 @@ Exact counts are in `families/`.
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 from forms import relative_difference, settle_norms
 
 from nasbench.model.build import build
 from nasbench.model.cost import count
 from nasbench.model.deploy import deploy
-from nasbench.model.export import to_onnx
 from nasbench.space.load import find_architecture, list_spaces, load_space
 
 SPACES = [load_space(path) for path in list_spaces().values()]
@@ -104,16 +104,12 @@ def test_the_inference_form_gives_the_logits_of_the_training_form(name):
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_onnxruntime_gives_the_logits_of_torch(name, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     architecture = find_architecture(name)[1].architecture
     network = build(architecture, seed=4)
     settle_norms(network, architecture.input_shape)
     network = deploy(network)
     images = torch.randn(1, *architecture.input_shape, generator=torch.Generator().manual_seed(1))
 
-    to_onnx(network, tmp_path / "network.onnx", architecture.input_shape)
-    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    logits = run_in_onnxruntime(network, images, tmp_path / "network.onnx")
 
-    assert relative_difference(torch.from_numpy(logits), network(images)) < 1e-3
+    assert relative_difference(logits, network(images)) < 1e-3

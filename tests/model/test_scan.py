@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 from forms import relative_difference
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench.model.blocks.scan import SelectiveScan, linear_scan, selective_scan
 from nasbench.model.build import initialize
-from nasbench.model.export import to_onnx
 
 
 def drawn(*shape, seed=1):
@@ -156,12 +156,8 @@ class OnImages(torch.nn.Module):
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_onnxruntime_gives_what_torch_gives(size, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     network, images = OnImages(), drawn(1, 6, size, size)
 
-    to_onnx(network, tmp_path / "scan.onnx", (6, size, size))
-    session = onnxruntime.InferenceSession(str(tmp_path / "scan.onnx"), providers=["CPUExecutionProvider"])
-    (output,) = session.run(["logits"], {"images": images.numpy()})
+    output = run_in_onnxruntime(network, images, tmp_path / "scan.onnx")
 
-    assert relative_difference(torch.from_numpy(output), network(images)) < 1e-5
+    assert relative_difference(output, network(images)) < 1e-5

@@ -25,6 +25,7 @@ from nasbench.model.cost import count
 from nasbench.model.inference import build_inference
 from nasbench.records import DeviceSpec, TimingPlan
 from nasbench.runtime.base import load_runtime
+from nasbench.runtime.nodes import _read_node
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 
@@ -98,7 +99,6 @@ def test_operators_come_in_their_order_with_their_kinds():
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [ATTENTIVE, ENLARGING], ids=["attention", "enlarging"])
 def test_onnx_runtime_tells_all_macs_of_a_network(architecture):
-    pytest.importorskip("onnxruntime")
     with CpuDevice(spec("onnx")) as device:
         assert device.take_layers(architecture, BRIEF).macs == count(architecture).deployed_macs
 
@@ -107,8 +107,6 @@ def test_onnx_runtime_tells_all_macs_of_a_network(architecture):
     "runtime", ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("channels_last", "onnx"))]
 )
 def test_a_device_tells_the_layers_of_a_network(runtime):
-    if runtime == "onnx":
-        pytest.importorskip("onnxruntime")
     with CpuDevice(spec(runtime)) as device:
         told = device.take_layers(SMALL, BRIEF)
 
@@ -155,9 +153,6 @@ def test_inferences_that_differ_are_no_measurement(passes):
 
 
 def test_a_node_that_was_padded_counts_what_the_graph_has():
-    pytest.importorskip("onnxruntime")
-    from nasbench.runtime.nodes import _read_node
-
     def event(operator, takes, gives):
         shapes = {"input_type_shape": [{"float": one} for one in takes], "output_type_shape": [{"float": gives}]}
         told = {"op_name": operator, **shapes}

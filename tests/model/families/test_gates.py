@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 from families.reference import counted, published
 from families.wiring import copy_in_order
 from forms import randomize_norms, relative_difference
@@ -12,7 +13,6 @@ from nasbench.errors import BuildError
 from nasbench.model.build import build, initialize
 from nasbench.model.cost import count
 from nasbench.model.deploy import deploy
-from nasbench.model.export import to_onnx
 from nasbench.model.trace import make_module
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
@@ -231,8 +231,6 @@ def test_gates_add_to_resnet_50_what_their_authors_say(name, added):
 
 @pytest.mark.slow
 def test_a_network_of_all_gates_gives_equal_logits_in_onnxruntime(tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     rows = [("conv", 3, CHANNELS, 2, {})]
     rows += [("basic", CHANNELS, CHANNELS, 1, {"gate": name, "kernel": 1}) for name in GATES]
     rows += [("non_local", CHANNELS, CHANNELS, 1, {"simple": True}), ("pool_linear", CHANNELS, 10, 1, {})]
@@ -241,9 +239,7 @@ def test_a_network_of_all_gates_gives_equal_logits_in_onnxruntime(tmp_path):
     randomize_norms(network)
     images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
-    to_onnx(deploy(network), tmp_path / "network.onnx", architecture.input_shape)
-    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    logits = run_in_onnxruntime(deploy(network), images, tmp_path / "network.onnx")
 
     with torch.no_grad():
-        assert relative_difference(torch.from_numpy(logits), network.eval()(images)) < 1e-3
+        assert relative_difference(logits, network.eval()(images)) < 1e-3

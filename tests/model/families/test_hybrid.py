@@ -4,11 +4,11 @@ import random
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 from forms import randomize_norms, relative_difference
 
 from nasbench.model.build import build
 from nasbench.model.deploy import deploy
-from nasbench.model.export import to_onnx
 from nasbench.space.load import list_spaces, load_space
 
 SPACE = load_space(list_spaces()["hybrid_mnist"])
@@ -53,14 +53,10 @@ def test_most_hybrids_mix_families():
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(5))
 def test_a_hybrid_gives_equal_logits_in_onnxruntime(index, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     architecture = sample(5, seed=6)[index]
     network, images = draw(architecture, index)
     network = deploy(network)
 
-    to_onnx(network, tmp_path / "network.onnx", architecture.input_shape)
-    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    logits = run_in_onnxruntime(network, images, tmp_path / "network.onnx")
 
-    assert relative_difference(torch.from_numpy(logits), network(images)) < 1e-3
+    assert relative_difference(logits, network(images)) < 1e-3

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from exported import run_in_onnxruntime
 from families.reference import counted, counted_by_torch, published
 from families.wiring import copy_in_order
 from forms import randomize_norms
@@ -12,7 +13,6 @@ from nasbench.errors import BuildError
 from nasbench.model.blocks.token_mixers import LinearAttentionMixer, RandomMixer, RetentionMixer, StateSpaceMixer
 from nasbench.model.build import build, initialize
 from nasbench.model.deploy import deploy
-from nasbench.model.export import to_onnx
 from nasbench.model.trace import make_module, trace_row
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
@@ -236,8 +236,6 @@ def test_patches_that_overlap_give_a_place_more_at_even_strides_where_one_pixel_
 
 @pytest.mark.points
 def test_every_mixer_exports_and_onnxruntime_gives_the_same_logits(tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
     mixers = MIXER.words.removeprefix("one of ").split(", ")
     rows = [make_block("overlap_patchify", 3, 32, 4, {}, "row")]
     rows += [make_block("metaformer", 32, 32, 1, {"mixer": mixer, "head_width": 8}, "row") for mixer in mixers]
@@ -255,9 +253,7 @@ def test_every_mixer_exports_and_onnxruntime_gives_the_same_logits(tmp_path):
     with torch.no_grad():
         expected = network.eval()(images)
 
-    to_onnx(deploy(network), tmp_path / "network.onnx", (3, 48, 48))
-    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    logits = run_in_onnxruntime(deploy(network), images, tmp_path / "network.onnx")
 
     assert expected.abs().max() > 0.3
-    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
