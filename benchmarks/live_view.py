@@ -2,8 +2,8 @@
 
 Run it on a quiet machine: python benchmarks/live_view.py [pairs] [trials]. Both of a pair have the same seed, and which
 of them is first changes from pair to pair. The reader asks as an open page does, every two seconds. It prints the ratio
-of the trial rates with its spread, and how much processor time the server took, which bounds what a search could lose
-to it where the rates of pairs scatter more than that.
+of the trial rates with its spread, the same of the processor time that the search itself takes, which scatters less,
+and how much the server takes, which bounds what a search could lose to it.
 """
 
 import os
@@ -42,6 +42,14 @@ def server_seconds(folder):
     return 0.0
 
 
+def end_of(process):
+    """Wait for a process to end and give the processor time that it took, without that of its children."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    assert process.wait() == 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read_page(url, stop, taken, folder):
     """Ask for news as an open page does, and for the document when it is new; notes what the server used till then."""
     version = None
@@ -57,7 +65,7 @@ def read_page(url, stop, taken, folder):
 
 
 def search(folder, run, seed, trials, live):
-    """Give seconds of the trials; of the server, seconds to its first document, its share of a core then, documents."""
+    """Give seconds of the trials, processor seconds, and of the server: until its first document, its share then."""
     words = ["--accuracy", "table:cells.csv#acc", "--device", "table:cells.csv#board_ms", "--no-warm-start"]
     words += ["--sampler", "random", "--seed", str(seed), "--trials", str(trials), "--run", run, *(["--live"] * live)]
     command = [sys.executable, "-m", "nasbench", "search", "nasbench201", *words]
@@ -69,36 +77,35 @@ def search(folder, run, seed, trials, live):
             url = line.removeprefix("live view: ").strip()
             threading.Thread(target=read_page, args=(url, stop, taken, folder), daemon=True).start()
         used, ended = (max(used, server_seconds(folder)), time.monotonic()) if live else (0.0, 0.0)
-    assert process.wait() == 0
+    own = end_of(process)
     stop.set()
     rows = pd.read_parquet(folder / run / "evaluations.parquet")
     start = taken[0][1] if taken else 0.0
     lasting = (used - start) / (ended - taken[0][0]) if taken else 0.0
-    return (rows["started_at"].max() - rows["started_at"].min()).total_seconds(), start, lasting, len(taken)
+    return (rows["started_at"].max() - rows["started_at"].min()).total_seconds(), own, start, lasting
 
 
 def main(pairs=5, trials=1000):
     """Search in pairs and print what came of it."""
-    ratios, starts, shares, documents = [], [], [], []
+    rates, times, starts, shares = [], [], [], []
     with TemporaryDirectory() as folder:
         write_table(Path(folder) / "cells.csv")
         place = Path(folder).resolve()
         for pair in range(pairs):
-            seconds = {}
+            seconds, own = {}, {}
             for live in (False, True) if pair % 2 else (True, False):
-                seconds[live], start, lasting, fetched = search(place, f"r{pair}-{live}", pair, trials, live)
+                seconds[live], own[live], start, share = search(place, f"r{pair}-{live}", pair, trials, live)
                 if live:
                     starts.append(start)
-                    shares.append(lasting)
-                    documents.append(fetched)
-            ratios.append(seconds[False] / seconds[True])
-            print(
-                f"pair {pair}: {trials / seconds[False]:.1f} trials a second without, {trials / seconds[True]:.1f} with"
-            )
-    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-    print(f"rate with a live view over that without: median {statistics.median(ratios):.3f} ({spread}, {pairs} pairs)")
-    print(f"the server takes {statistics.median(starts):.2f} s of a core to start, and then")
-    print(f"{100 * statistics.median(shares):.2f} % of one; {statistics.median(documents):g} documents a search")
+                    shares.append(share)
+            rates.append(seconds[False] / seconds[True])
+            times.append(own[True] / own[False])
+            print(f"pair {pair}: rate {rates[-1]:.3f}, processor time {times[-1]:.3f}", flush=True)
+    for what, ratios in (("rate", rates), ("processor time", times)):
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {pairs} pairs of {trials} trials"
+        print(f"{what} with a live view over that without: median {statistics.median(ratios):.3f} ({spread})")
+    print(f"the server takes {statistics.median(starts):.2f} s of a core to start, and then", end=" ")
+    print(f"{100 * statistics.median(shares):.2f} % of one")
 
 
 if __name__ == "__main__":
