@@ -1,4 +1,9 @@
+import os
+
 import pytest
+
+# Before numpy is loaded: two workers of two threads each on two cores wait for one another, and take thrice as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,7 +16,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Keep torch to one thread: two workers of two threads each on two cores take thrice as long."""
+    """Keep torch to one thread too."""
     import torch
 
     torch.set_num_threads(1)

@@ -18,6 +18,7 @@ class LiveFront:
         self._objectives = objectives
         self._limits = limits
         self._worst = np.full((1, len(objectives)), -np.inf)
+        self._losses = np.empty((0, len(objectives)))
         self.members: list[Evaluation] = []
         self.hypervolume = 0.0
 
@@ -29,14 +30,15 @@ class LiveFront:
         """
         if not pareto.is_feasible(evaluation, self._objectives, self._limits):
             return 0.0
-        losses = pareto.losses_of([*self.members, evaluation], self._objectives)
-        worst = np.maximum(self._worst, losses[-1:])
-        kept = pareto.non_dominated(losses)
-        if not kept[-1] and (worst == self._worst).all():
+        new = pareto.losses_of([evaluation], self._objectives)
+        no_worse = self._losses[(self._losses <= new).all(axis=1)]
+        if (no_worse != new).any() and (new <= self._worst).all():
             return 0.0
-        self._worst = worst
+        losses = np.vstack([self._losses, new])
+        kept = pareto.non_dominated(losses)
+        self._worst, self._losses = np.maximum(self._worst, new), losses[kept]
         self.members = [member for member, keep in zip([*self.members, evaluation], kept, strict=True) if keep]
-        reference = pareto.reference_losses(self._objectives, self._limits, worst)
+        reference = pareto.reference_losses(self._objectives, self._limits, self._worst)
         scaled, corner = pareto.normalize(losses, self._objectives, reference), np.ones(len(self._objectives))
         before = pareto.hypervolume(scaled[:-1], corner)
         self.hypervolume = pareto.hypervolume(scaled[kept], corner)

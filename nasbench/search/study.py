@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from nasbench.objectives import Objective
 from nasbench.records import Cost
-from nasbench.search.samplers import distribution_of, make_samplers
+from nasbench.search.samplers import UniformSampler, make_distributions, make_samplers
 from nasbench.space.architecture import Architecture, Scalar
 from nasbench.space.choice import Choice, Steps
 from nasbench.space.space import SearchSpace
@@ -42,7 +42,7 @@ class Study:
         self, space: SearchSpace, objectives: Sequence[Objective], sampler: str, seed: int, lag: int = 1
     ) -> None:
         self._space = space
-        self._choices = {choice.name: choice for choice in space.choices}
+        self._distributions = make_distributions(space)
         self._sampler_for = make_samplers(sampler, seed, space, lag)
         maximize, minimize = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
         directions = [maximize if objective.maximize else minimize for objective in objectives]
@@ -56,7 +56,7 @@ class Study:
 
     def put_beside(self, number: int, architecture: Architecture) -> Candidate:
         """Make candidate `number` a network that no choices of the space stand for, so no sampler can learn of it."""
-        self._study.sampler = optuna.samplers.RandomSampler(seed=number)
+        self._study.sampler = UniformSampler(number)
         return Candidate(number, {}, architecture, self._study.ask())
 
     def _ask_of(
@@ -71,7 +71,9 @@ class Study:
             chosen: dict[str, Scalar] = {}  # `trial.params` is a deep copy each time
 
             def pick(choice: Choice) -> Scalar:
-                chosen[choice.name] = _suggest(trial, choice)
+                # What `suggest_categorical` and its like do, without making the distribution anew.
+                value = trial._suggest(choice.name, self._distributions[choice.name])
+                chosen[choice.name] = choice.values.nearest(value) if isinstance(choice.values, Steps) else value
                 return chosen[choice.name]
 
             architecture = self._space.decode(pick)
@@ -109,7 +111,7 @@ class Study:
 
     def replay(self, choices: Mapping[str, Scalar], values: Sequence[float] | None, state: Mapping[str, Any]) -> None:
         """Add a candidate of an earlier process, as if it had been asked and told here."""
-        distributions = {name: distribution_of(self._choices[name]) for name in choices}
+        distributions = {name: self._distributions[name] for name in choices}
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.FAIL if values is None else TrialState.COMPLETE,
@@ -134,7 +136,7 @@ class Study:
         if beside is not None:
             candidate = self.put_beside(number, beside)
         else:
-            candidate = self._ask_of(optuna.samplers.RandomSampler(seed=number), number, choices)
+            candidate = self._ask_of(UniformSampler(number), number, choices)
         for key, value in state.items():
             self._storage.set_trial_system_attr(candidate.trial._trial_id, key, value)
         return candidate
@@ -144,12 +146,3 @@ class Study:
         for key, value in state.items():
             self._storage.set_study_system_attr(self._study._study_id, key, value)
         self._known_state = dict(state)
-
-
-def _suggest(trial: optuna.Trial, choice: Choice) -> Scalar:
-    values = choice.values
-    if not isinstance(values, Steps):
-        return trial.suggest_categorical(choice.name, values)  # type: ignore[return-value]
-    if values.whole:
-        return trial.suggest_int(choice.name, int(values.low), int(values[-1]), step=int(values.step))
-    return values.nearest(trial.suggest_float(choice.name, values.low, values[-1], step=values.step))

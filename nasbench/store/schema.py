@@ -28,6 +28,8 @@ would take it to be; the table of confirmed figures.
 
 _TUPLE = "$tuple"
 _SAMPLES = ("latencies_s", "warmups_s")
+_ATOMS = frozenset((str, int, bool, type(None)))
+"""What is plain as it is; most of a trial, so that it is seen without a call."""
 
 
 def check_version(found: int, where: str) -> None:
@@ -257,7 +259,7 @@ def _make(kind: type[Any], data: Mapping[str, Any]) -> Any:
 
 
 def _plain(data: Any, where: str) -> Any:
-    if data is None or isinstance(data, str | bool | int):
+    if type(data) in _ATOMS:
         return data
     if isinstance(data, float):
         if not math.isfinite(data):
@@ -267,12 +269,18 @@ def _plain(data: Any, where: str) -> Any:
         for key in data:
             if not isinstance(key, str) or key == _TUPLE:
                 raise StoreError(f"{where} has the key {key!r}; keys are texts other than {_TUPLE!r}")
-        return {key: _plain(value, f"{where}.{key}") for key, value in data.items()}
+        return {k: v if type(v) in _ATOMS else _plain(v, f"{where}.{k}") for k, v in data.items()}
     if isinstance(data, tuple):
-        return {_TUPLE: [_plain(value, f"{where}[{index}]") for index, value in enumerate(data)]}
+        return {_TUPLE: _plain_list(data, where)}
     if isinstance(data, list):
-        return [_plain(value, f"{where}[{index}]") for index, value in enumerate(data)]
+        return _plain_list(data, where)
+    if isinstance(data, str | int):  # a subclass, such as an enumeration's member
+        return data
     raise StoreError(f"{where} is of type {type(data).__name__}, which cannot be stored; turn it into plain data")
+
+
+def _plain_list(data: Sequence[Any], where: str) -> list[Any]:
+    return [v if type(v) in _ATOMS else _plain(v, f"{where}[{index}]") for index, v in enumerate(data)]
 
 
 def _restore(data: dict[str, Any]) -> Any:
