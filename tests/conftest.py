@@ -1,9 +1,16 @@
+import gc
 import os
 
 import pytest
 
 # Before numpy is loaded: two workers of two threads each on two cores wait for one another, and take thrice as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_collection_finish():
+    """Keep what is loaded by now from being looked through at each collection, which takes a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

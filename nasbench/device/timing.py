@@ -198,16 +198,17 @@ def sample(
 @contextmanager
 def without_collector() -> Iterator[None]:
     """Keep Python's garbage collector out of the samples."""
+    frozen, enabled = gc.get_freeze_count(), gc.isenabled()
     gc.collect()
     gc.freeze()
-    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
             gc.enable()
-        gc.unfreeze()
+        if not frozen:  # else somebody wants that it stays so
+            gc.unfreeze()
 
 
 def next_look(look: int) -> int:

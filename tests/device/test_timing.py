@@ -1,12 +1,22 @@
 """The timing loop and its stop rule, on a clock that only moves when told to."""
 
+import gc
 import itertools
 import random
 import statistics
 
 import pytest
 
-from nasbench.device.timing import Block, Clocks, conclude_mask, keep_mask, median_interval, sample, warm_up
+from nasbench.device.timing import (
+    Block,
+    Clocks,
+    conclude_mask,
+    keep_mask,
+    median_interval,
+    sample,
+    warm_up,
+    without_collector,
+)
 from nasbench.errors import MeasurementError
 from nasbench.records import TimingPlan
 
@@ -292,3 +302,16 @@ def test_no_end_of_an_interval_of_times_is_negative():
 
     assert mask.low_s == 0.0
     assert mask.high_s > 1.0
+
+
+def test_the_collector_rests_while_samples_are_taken_and_what_was_frozen_stays_so():
+    try:
+        gc.unfreeze()
+        with without_collector():
+            assert not gc.isenabled() and gc.get_freeze_count()
+        assert gc.isenabled() and not gc.get_freeze_count()
+    finally:
+        gc.freeze()  # as the whole session has it
+    with without_collector():
+        pass
+    assert gc.isenabled() and gc.get_freeze_count()
