@@ -141,7 +141,7 @@ def compare(trials: int, each: int, folder: Path) -> None:
         ratios = [own / other for own, other in zip(values, seconds["optuna, journal"], strict=True)]
         low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
         print(
-            f"  {name:24s} {1e3 * statistics.median(values):8.3f} ms   "
+            f"  {name:25s} {1e3 * statistics.median(values):8.3f} ms   "
             f"{median:6.2f} of the journal's (quartiles {low:.2f} to {high:.2f})"
         )
 
