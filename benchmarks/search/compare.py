@@ -38,6 +38,8 @@ DEVICES = ("raspi4", "eyeriss", "pixel3", "silver_4114")
 OURS = ("surrogate", "tpe", "nsga2", "evolution", "random")
 SLOW = ("optuna GP", "BoTorch qLogNEHVI")
 """Peers whose proposals take so long that they get fewer seeds."""
+SEVERAL = ("BoTorch qLogNEHVI",)
+"""Peers that are for several objectives alone."""
 
 
 @lru_cache
@@ -103,7 +105,7 @@ def main() -> None:
     methods = asked.methods.split(",") if asked.methods else [*OURS, *make_peers()]
     jobs = []
     for method in methods:
-        for device in (None, *DEVICES):
+        for device in DEVICES if method in SEVERAL else (None, *DEVICES):
             seeds = asked.regret_seeds if device is None else asked.seeds
             trials = asked.regret_trials if device is None else asked.trials
             if method in SLOW:
