@@ -345,7 +345,7 @@ def outcomes(trials, **machine):
         yield confirmed(device, A)[0]
 
 
-@pytest.mark.parametrize("scatter", [0.005, 0.012, 0.02])
+@pytest.mark.parametrize("scatter", [0.005, 0.012, pytest.param(0.02, marks=pytest.mark.slow)])
 def test_the_interval_of_a_confirmation_covers_in_95_percent(scatter):
     trials = 250
     hits = sum(one.low_s <= 0.01 <= one.high_s for one in outcomes(trials, scatter=scatter))

@@ -42,7 +42,9 @@ def memberships(found):
     return {standing.index: standing.membership for standing in found.ranking}
 
 
-@pytest.fixture(scope="module", params=["silver_4114", pytest.param("raspi4", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in ("silver_4114", "raspi4")]
+)
 def races(request):
     """Race 64 cells at a time, sampled anew each time, on a machine with noise, spikes and drift."""
     if not LATENCIES.exists():

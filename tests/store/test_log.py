@@ -177,7 +177,7 @@ def test_the_second_writer_is_refused_at_once_with_who_holds_the_run(tmp_path):
 
 def test_every_acknowledged_trial_survives_kill_minus_9(tmp_path):
     folder, draw, acknowledged = tmp_path / "run", random.Random(1), 0
-    for _ in range(20):
+    for _ in range(12):
         child = start_writer(folder)
         child.stdout.readline()
         time.sleep(draw.uniform(0, 0.12))
