@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nasbench.plot.axes import number_ticks
 from nasbench.plot.style import LOOKS, WIDTHS_INCH, add_heading, drawing
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def draw_samplers(standings: pd.DataFrame, steps: pd.DataFrame, out: Path, width
             )
         axes.set_yscale("log")
         axes.set_ylim(bottom=floor)
+        number_ticks(axes.yaxis)
         axes.set_xlabel("Evaluated networks")
         axes.set_ylabel("Missing: regret, or share of the hypervolume")
-        seeds = " or ".join(map(str, sorted(set(standings["seeds"]))))
+        *fewer, most = map(str, sorted(set(standings["seeds"])))
+        seeds = f"{', '.join(fewer)} or {most}" if fewer else most
         add_heading(figure, f"Mean of {seeds} runs a sampler; shaded: its 95 % interval")
         figure.legend(loc="outside lower center", ncols=min(len(standings), 6), frameon=False)
 
