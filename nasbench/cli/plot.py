@@ -102,7 +102,7 @@ def plot(
         from nasbench.plot.front import draw_front
 
         for run in read:
-            if _is_bench(run):
+            if run.is_bench:
                 raise DefinitionError(
                     f"{run.folder} is a bench, which has no front; --kind is published, throughput, samples, latency "
                     "or devices"
@@ -160,7 +160,7 @@ def _tell_networks(runs: Sequence[Run], table: Path | None) -> None:
 
 def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> None:
     for run in runs:
-        if kind == "throughput" and not _is_bench(run):
+        if kind == "throughput" and not run.is_bench:
             raise DefinitionError(
                 f"{run.folder} is a search; --kind {kind} needs a bench. Draw its front or its samples."
             )
@@ -169,7 +169,7 @@ def _draw_measured(kind: str, runs: Sequence[Run], path: Path, width: str) -> No
 
 def _choose(runs: Sequence[Run]) -> str:
     """Give what says most of these runs."""
-    if not all(map(_is_bench, runs)):
+    if not all(run.is_bench for run in runs):
         return "published" if _is_mixed(runs) else "front"
     from nasbench.plot.published import suits_published
 
@@ -179,9 +179,5 @@ def _choose(runs: Sequence[Run]) -> str:
     return "published" if suits_published(runs) else "samples"
 
 
-def _is_bench(run: Run) -> bool:
-    return run.manifest.get("kind") == "bench"
-
-
 def _is_mixed(runs: Sequence[Run]) -> bool:
-    return len(set(map(_is_bench, runs))) > 1
+    return len({run.is_bench for run in runs}) > 1

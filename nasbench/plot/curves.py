@@ -52,10 +52,39 @@ def find_curves(runs: Sequence[Run], over_time: bool = False) -> list[Curve]:
         runs: with equal objectives, which is for the caller to check.
         over_time: trials that run at a time end in another order than they begin.
     """
+    corner = worst_corner(runs)
+    return [_curve(run, runs[0].objectives, corner, over_time) for run in runs]
+
+
+def worst_corner(runs: Sequence[Run]) -> Losses:
+    """Give the worst of the references of runs, by the objectives of the first, which the others share."""
     objectives = runs[0].objectives
-    corners = [reference_losses(objectives, run.limits, losses_of(_feasible(run), objectives)) for run in runs]
-    reference = np.max(corners, axis=0)
-    return [_curve(run, objectives, reference, over_time) for run in runs]
+    feasible = [run.evaluations[feasible_rows(run.evaluations)] for run in runs]
+    corners = [
+        reference_losses(objectives, run.limits, losses_of(rows, objectives))
+        for run, rows in zip(runs, feasible, strict=True)
+    ]
+    return np.asarray(np.max(corners, axis=0), dtype=np.float64)
+
+
+def climb(trials: pd.DataFrame, objectives: Sequence[Objective], corner: Losses, end: int | None = None) -> Losses:
+    """Give the hypervolume after each trial, in the order of the rows; `end` is that of `losses_of`."""
+    feasible = feasible_rows(trials)
+    losses = losses_of(trials[feasible], objectives, end)
+    return hypervolume_curve(normalize(losses, objectives, corner), feasible.to_list())
+
+
+def feasible_rows(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Mark the trials that are known to be feasible."""
+    return trials["feasible"].fillna(False).astype(bool)
+
+
+def ended_s(trials: pd.DataFrame) -> Losses:
+    """Give for each trial the seconds from the begin of the first to its own end; NaN where that is not stored."""
+    if trials.empty:
+        return np.empty(0)
+    seconds = (trials["started_at"] - trials["started_at"].min()).dt.total_seconds() + trials["duration_s"]
+    return np.asarray(seconds.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def losses_of(frame: pd.DataFrame, objectives: Sequence[Objective], end: int | None = None) -> Losses:
@@ -79,23 +108,13 @@ def losses_of(frame: pd.DataFrame, objectives: Sequence[Objective], end: int | N
     return losses
 
 
-def _feasible(run: Run) -> pd.DataFrame:
-    return run.evaluations[run.evaluations["feasible"]]
-
-
-def _curve(run: Run, objectives: Sequence[Objective], reference: Losses, over_time: bool) -> Curve:
+def _curve(run: Run, objectives: Sequence[Objective], corner: Losses, over_time: bool) -> Curve:
     trials = run.evaluations
     places = trials["trial"].to_numpy(dtype=np.float64) + 1
     if over_time:
-        seconds = (trials["started_at"] - trials["started_at"].min()).dt.total_seconds() + trials["duration_s"]
-        places = seconds.to_numpy(dtype=np.float64)
+        places = ended_s(trials)
         order = np.argsort(places, kind="stable")
         trials, places = trials.iloc[order], places[order]
-    feasible = trials["feasible"].to_list()
-
-    def climb(end: int | None) -> Losses:
-        losses = losses_of(trials[trials["feasible"]], objectives, end)
-        return hypervolume_curve(normalize(losses, objectives, reference), feasible)
-
+    shares, low, high = (climb(trials, objectives, corner, end) for end in (None, 1, 0))
     failed = ~trials["status"].isin(SOUND_STATUSES).to_numpy(dtype=bool)
-    return Curve(run, places, climb(None), climb(1), climb(0), failed)
+    return Curve(run, places, shares, low, high, failed)

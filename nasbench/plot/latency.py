@@ -13,9 +13,9 @@ from nasbench.objectives import OBJECTIVES
 from nasbench.plot.axes import make_axis, number_ticks
 from nasbench.plot.rows import SETTINGS, label_settings, read_rows
 from nasbench.plot.samples import describe_latency
-from nasbench.plot.searches import is_bench, shorten
+from nasbench.plot.searches import shorten
 from nasbench.plot.style import LOOKS, add_heading, add_legend, drawing
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, label_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 40
-"""What a page holds, the fastest; how many more there are is said."""
+"""What a page holds, panel by panel and the fastest of each first; how many more there are is said."""
 
 _FACES = {"screen": "white", "confirm": LOOKS[6].color}
 """Fill of a box by level; what is neither is filled as confirmed."""
@@ -92,19 +92,15 @@ def read_latencies(runs: Sequence[Run]) -> pd.DataFrame:
     Raises:
         DefinitionError: there is none.
     """
-    import pandas as pd
-
     if not runs:
         raise DefinitionError("there is no run to draw; name at least one")
-    frames = []
-    for run in runs:
-        rows = read_rows([run])
-        rows["label"] = rows["network"].map(shorten)
-        if not is_bench(run):
-            rows["label"] = rows["label"].str.cat(rows["trial"].astype(str), sep=" #")
-            rows = rows[rows["trial"].isin(run.pareto["trial"])]
-        frames.append(rows)
-    every = pd.concat(frames, ignore_index=True)
+    every = read_rows(runs)
+    every["label"] = every["network"].map(shorten)
+    for run, name in zip(runs, label_runs(runs), strict=True):
+        if not run.is_bench:
+            own = every["run"] == name
+            every.loc[own, "label"] = every["label"].str.cat(every["trial"].astype(str), sep=" #")
+            every = every[~own | every["trial"].isin(run.pareto["trial"])].copy()
     if every.empty:
         names = ", ".join(run.name for run in runs)
         raise DefinitionError(f"{names}: no member of the front has a latency, so there is nothing to draw")

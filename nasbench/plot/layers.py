@@ -10,7 +10,7 @@ import numpy as np
 from nasbench.errors import DefinitionError
 from nasbench.layers import LAYER_KINDS
 from nasbench.plot.efficiency import LAYER_FILLS, layer_patch
-from nasbench.plot.searches import is_bench, shorten
+from nasbench.plot.searches import shorten
 from nasbench.plot.style import add_heading, add_legend, drawing, make_panels
 from nasbench.store.parquet import read_run
 
@@ -107,7 +107,7 @@ def explain_no_layers(folder: Path) -> DefinitionError:
         )
     run = read_run(folder)
     network = "NETWORK"
-    if is_bench(run):
+    if run.is_bench:
         network = next((str(name) for name in run.evaluations["published"].dropna()), network)
     elif len(run.pareto):
         network = f"{folder}#{run.pareto['trial'].iloc[0]}"

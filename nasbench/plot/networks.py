@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench.errors import DefinitionError
 from nasbench.pareto import UNUSABLE_VERDICTS, non_dominated
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, label_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,9 +62,7 @@ def read_networks(runs: Sequence[Run]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    names = [run.name for run in runs]
-    labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in runs]
-    rows = pd.concat([_read(run, label) for run, label in zip(runs, labels, strict=True)], ignore_index=True)
+    rows = pd.concat([_read(run, label) for run, label in zip(runs, label_runs(runs), strict=True)], ignore_index=True)
     rows["top1"] = rows["accuracy"].where(rows["kind"] == FOUND, rows["published_top1"])
     rows["left_out"] = _left_out(rows)
     keys = _keys(rows)

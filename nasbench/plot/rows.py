@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nasbench.errors import DefinitionError
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, label_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,9 @@ SETTINGS = ("run", "device", "runtime", "dtype", "threads", "level", "cache")
 def read_rows(runs: Sequence[Run]) -> pd.DataFrame:
     """Give every measurement of the runs that has a latency, in the order of the trials.
 
-    The columns are those of `measurements.parquet` with `batch`, `dtype`, `level` and `cache` of the plan, `network`,
-    the name of the network, its `classes`, and `family` and `published_top1`, where it is a published one.
+    The columns are those of `measurements.parquet`, `run` as `label_runs` has it, with `batch`, `dtype`, `level` and
+    `cache` of the plan, `network`, the name of the network, its `classes`, and `family` and `published_top1`, where it
+    is a published one.
 
     Raises:
         DefinitionError: there is none.
@@ -28,12 +29,13 @@ def read_rows(runs: Sequence[Run]) -> pd.DataFrame:
     import pandas as pd
 
     frames = []
-    for run in runs:
+    for run, label in zip(runs, label_runs(runs), strict=True):
         trials = run.evaluations.set_index("trial")
         frame = run.measurements[run.measurements["latency_s"].notna()].copy()
         sampled = trials["space"] + "/" + trials["architecture"].str[:8]
         # An older run did not store what came of each process.
         frame["process_medians_s"] = [[] if medians is None else medians for medians in frame["process_medians_s"]]
+        frame["run"] = label
         frame["network"] = frame["trial"].map(trials["published"].fillna(sampled))
         for name in ("family", "published_top1", "classes"):
             frame[name] = frame["trial"].map(trials[name])

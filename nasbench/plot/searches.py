@@ -11,11 +11,6 @@ LONGEST = 28
 """Characters of a name; a longer one loses its middle."""
 
 
-def is_bench(run: Run) -> bool:
-    """Say whether a run holds measurements alone, without objectives and a front."""
-    return run.manifest.get("kind") == "bench"
-
-
 def check_searches(runs: Sequence[Run], kind: str) -> None:
     """Refuse what is no search.
 
@@ -29,7 +24,7 @@ def check_searches(runs: Sequence[Run], kind: str) -> None:
     if not runs:
         raise DefinitionError("there is no run to draw; name at least one")
     for run in runs:
-        if is_bench(run) or not run.objectives:
+        if run.is_bench or not run.objectives:
             raise DefinitionError(
                 f"{run.folder} is a bench, which has no objectives; --kind {kind} is for searches. "
                 "Of a bench there is published, throughput, samples, latency or devices."

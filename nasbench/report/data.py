@@ -12,8 +12,8 @@ import numpy as np
 
 from nasbench.importance import FEWEST_TRIALS, objective_importances
 from nasbench.objectives import MEASURED, OBJECTIVES, Objective, find_objective, split_objective
-from nasbench.pareto import hypervolume_curve, normalize, reference_losses
-from nasbench.plot.curves import losses_of
+from nasbench.pareto import UNUSABLE_VERDICTS, Losses
+from nasbench.plot.curves import climb, ended_s, worst_corner
 from nasbench.plot.rows import label_settings
 from nasbench.records import STATUSES
 from nasbench.report.describe import describe_run, environment_of, raced_rows, repeat_command, row_commands
@@ -33,7 +33,7 @@ from nasbench.report.document import (
 )
 from nasbench.report.machine import read_canaries, read_machine, read_samples, without_digits
 from nasbench.report.together import beside, check_together, is_search
-from nasbench.store.parquet import Run, run_devices
+from nasbench.store.parquet import Run, label_runs, run_devices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,9 @@ DescribeNetwork = Callable[[str | None, str | None, str], Network | None]
 
 FAILURES = STATUSES[STATUSES.index("duplicate") + 1 :]
 """What became of a candidate that failed."""
+
+_SETTINGS = ("device", "runtime", "dtype", "threads", "batch")
+"""What can tell two rows of a bench apart."""
 
 _MOST_REASONS = 100
 _LONGEST_ERROR = 400
@@ -81,8 +84,7 @@ def make_document(
     """
     runs = [_whole(run) for run in runs]
     check_together(runs)
-    names = [run.name for run in runs]
-    labels = [run.name if names.count(run.name) == 1 else str(run.folder) for run in runs]
+    labels = label_runs(runs)
     searches = [run for run in runs if is_search(run)]
     curves = dict(zip(map(id, searches), _grow(searches), strict=True))
     kept = {id(run): _rows_beside(run, searches) for run in runs}
@@ -164,38 +166,19 @@ def _grow(runs: Sequence[Run]) -> list[_Curves]:
     if not runs:
         return []
     # Of every run in this order: theirs may differ, and the columns of one box may not.
-    objectives = runs[0].objectives
-    corners = [
-        reference_losses(objectives, run.limits, losses_of(run.evaluations[_feasible(run.evaluations)], objectives))
-        for run in runs
-    ]
-    corner = np.max(corners, axis=0)
+    objectives, corner = runs[0].objectives, worst_corner(runs)
     return [_grow_one(run.evaluations, objectives, corner) for run in runs]
 
 
-def _grow_one(rows: pd.DataFrame, objectives: Sequence[Objective], corner: Any) -> _Curves:
-    seconds = _ended_s(rows)
+def _grow_one(rows: pd.DataFrame, objectives: Sequence[Objective], corner: Losses) -> _Curves:
+    seconds = ended_s(rows)
     order = np.argsort(seconds, kind="stable")[: int(np.isfinite(seconds).sum())]  # what is NaN comes last
 
-    def climb(trials: pd.DataFrame) -> list[float]:
-        feasible = _feasible(trials)
-        losses = normalize(losses_of(trials[feasible], objectives), objectives, corner)
-        return [float(f"{share:.7g}") for share in hypervolume_curve(losses, feasible.tolist())]
+    def grow(trials: pd.DataFrame) -> list[float]:
+        return [float(f"{share:.7g}") for share in climb(trials, objectives, corner)]
 
-    ended_s = [round(value, 3) for value in seconds[order].tolist()]
-    return _Curves(climb(rows), Growth(order.tolist(), ended_s, climb(rows.iloc[order])))
-
-
-def _feasible(rows: pd.DataFrame) -> pd.Series[bool]:
-    return rows["feasible"].fillna(False).astype(bool)
-
-
-def _ended_s(rows: pd.DataFrame) -> Any:
-    """Give for each trial the seconds from the begin of the first to its own end; NaN where that is not stored."""
-    if rows.empty:
-        return np.empty(0)
-    since = (rows["started_at"] - rows["started_at"].min()).dt.total_seconds() + rows["duration_s"]
-    return since.to_numpy(dtype=np.float64, na_value=np.nan)
+    times_s = [round(value, 3) for value in seconds[order].tolist()]
+    return _Curves(grow(rows), Growth(order.tolist(), times_s, grow(rows.iloc[order])))
 
 
 def _columns(run: Run, label: str, rows: pd.DataFrame, raced: Sequence[bool], curves: _Curves | None) -> Rows:
@@ -218,7 +201,7 @@ def _columns(run: Run, label: str, rows: pd.DataFrame, raced: Sequence[bool], cu
 def _usable(rows: pd.DataFrame, searched: bool) -> list[bool]:
     if searched:
         return [bool(flag) for flag in rows["feasible"].fillna(False)]
-    bad = rows["latency_verdict"].isin(("invalid", "failed"))
+    bad = rows["latency_verdict"].isin(UNUSABLE_VERDICTS)
     return [bool(flag) for flag in (rows["status"] == "complete") & rows["latency_s"].notna() & ~bad]
 
 
@@ -226,7 +209,14 @@ def _settings(rows: pd.DataFrame, label: str, raced: Sequence[bool]) -> list[str
     """Name the setting of each row of a bench: what tells it from the others, and whether a race estimated it."""
     if rows.empty:
         return []
-    words = label_settings(rows, ("device", "runtime", "dtype", "threads", "batch"))
+    import pandas as pd
+
+    known = rows[list(_SETTINGS)].astype(object)
+    asked = [json.loads(text) if isinstance(text, str) else {} for text in rows["choices"]]
+    for name in _SETTINGS:  # a row that failed has no measurement, but was asked for as the others were
+        meant = pd.Series([one.get(name) for one in asked], index=rows.index, dtype=object)
+        known[name] = known[name].where(known[name].notna(), meant)
+    words = label_settings(known, _SETTINGS)
     told = [", ".join(filter(None, (one, "race" if race else ""))) for one, race in zip(words, raced, strict=True)]
     return [f"{label}: {setting}" if setting else label for setting in told]
 
@@ -361,7 +351,8 @@ def _importance(run: Run) -> tuple[list[Importance], str]:
                     [_digits(row.high) for row in rows],
                 )
             )
-    return found, "" if found else f"nothing can be said from fewer than {FEWEST_TRIALS} different trials"
+    none = f"nothing can be said: fewer than {FEWEST_TRIALS} different trials, or no difference between them"
+    return found, "" if found else none
 
 
 def _digits(share: float) -> float:

@@ -93,25 +93,13 @@ def _digits(value: float | None) -> Any:
     return None if value is None else float(f"{value:.9g}")
 
 
-_READINGS: Mapping[str, str] = {
-    "clock": "Hz",
-    "temperature": "degrees C",
-    "power": "W",
-    "stolen": "share of one",
-    "waiting": "share of one",
-    "pressure": "share of one",
-    "kept": "share of one",
-}
-"""What is read of the machine while it measures, and the unit."""
-
-
 def read_machine(run: Run) -> Machine:
-    """Give what was seen of the machine in every process that measured, in order of time."""
-    columns = ["trial", "device", "verdict", "reasons", "noise", "started_at"]
-    table = run.table("measurements").select(columns).to_pylist()
+    """Give what was seen of the machine in every process that measured for this run, in order of time."""
+    table = _read_own(run, "trial", "device", "verdict", "reasons", "noise", "started_at", "threads")
     processes = sorted((each for one in table for each in _processes(one)), key=lambda each: each[0] or 0.0)
     times = [at for at, *_ in processes if at is not None]
-    readings = {name: [_read(noise)[name] for *_, noise in processes] for name in _READINGS}
+    read = [_read(noise, threads) for *_, noise, threads in processes]
+    readings = {name: [one[name] for one in read] for name in read[0]} if read else {}
     reasons = _commonest(str(reason) for one in table for reason in one["reasons"] or ())
     began = min(times) if times else None
     return Machine(
@@ -119,7 +107,7 @@ def read_machine(run: Run) -> Machine:
         seconds=[None if at is None or began is None else round(at - began, 2) for at, *_ in processes],
         trial=[trial for _, trial, *_ in processes],
         device=Coded.of(device for _, _, device, *_ in processes),
-        verdict=Coded.of(verdict for _, _, _, verdict, _ in processes),
+        verdict=Coded.of(verdict for _, _, _, verdict, *_ in processes),
         readings={name: values for name, values in readings.items() if any(value is not None for value in values)},
         reasons=reasons,
     )
@@ -141,19 +129,26 @@ def without_digits(text: str) -> str:
     return re.sub(r"\d+", "0", text)
 
 
-_Process = tuple[float | None, int, str, str, Mapping[str, Any]]
+def _read_own(run: Run, *columns: str) -> list[dict[str, Any]]:
+    """Give some columns of what this run measured itself: not what another run did, nor what a table has."""
+    rows = run.table("measurements").select([*dict.fromkeys((*columns, "reused_from", "verdict"))]).to_pylist()
+    return [row for row in rows if row["reused_from"] is None and row["verdict"] != "table"]
+
+
+_Process = tuple[float | None, int, str, str, Mapping[str, Any], int]
 
 
 def _processes(one: Mapping[str, Any]) -> Iterator[_Process]:
-    """Give start, trial, device, verdict and noise of each process of a measurement."""
+    """Give start, trial, device, verdict, noise and threads of each process of a measurement."""
     noise = load_json(one["noise"] or "{}")
     parts = noise.get("processes") if isinstance(noise, dict) else None
     if not parts:
-        yield _seconds(one["started_at"]), one["trial"], one["device"], one["verdict"], noise
+        yield _seconds(one["started_at"]), one["trial"], one["device"], one["verdict"], noise, one["threads"] or 1
         return
     for part in parts:
         started = part.get("started_at") or one["started_at"]
-        yield _seconds(started), one["trial"], one["device"], part.get("verdict", ""), part.get("noise") or {}
+        told = part.get("verdict", ""), part.get("noise") or {}
+        yield _seconds(started), one["trial"], one["device"], *told, one["threads"] or 1
 
 
 def _seconds(moment: Any) -> float | None:
@@ -164,7 +159,7 @@ def _seconds(moment: Any) -> float | None:
         return None
 
 
-def _read(noise: Mapping[str, Any]) -> dict[str, float | None]:
+def _read(noise: Mapping[str, Any], threads: int) -> dict[str, float | None]:
     window_s = _middle(noise.get("window_s"))
 
     def share(name: str, scale: float = 1.0) -> float | None:
@@ -176,7 +171,7 @@ def _read(noise: Mapping[str, Any]) -> dict[str, float | None]:
         "temperature": _first(noise, "temperature_c"),
         "power": _first(noise, "power_w"),
         "stolen": share("steal_s"),
-        "waiting": share("waiting_s"),
+        "waiting": share("waiting_s", 1 / threads),  # the sum of all threads
         "pressure": share("pressure_us", 1e-6),
         "kept": _first(noise, "kept_share"),
     }
@@ -201,10 +196,9 @@ def _is_number(value: Any) -> bool:
 
 def read_canaries(run: Run) -> list[Canary]:
     """Give the canary of each confirmation or bench; what was measured together shares one."""
-    table = run.table("measurements").select(["device", "noise"])
     found: dict[tuple[Any, ...], Canary] = {}
-    for device, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        noise = load_json(text or "{}")
+    for row in _read_own(run, "device", "noise"):
+        device, noise = row["device"], load_json(row["noise"] or "{}")
         rounds = tuple(noise.get("canary_s") or ()) if isinstance(noise, dict) else ()
         if any(one is not None for one in rounds):
             found.setdefault((device, rounds), Canary(device, [_digits(one) for one in rounds]))

@@ -50,14 +50,17 @@ def check_together(runs: Sequence[Run]) -> None:
 
 
 def beside(run: Run, searches: Sequence[Run]) -> pd.Series[bool]:
-    """Mark the rows of a bench that share device, batch, number format and classes with a trial of the searches."""
+    """Mark the rows of a bench that share device, batch, number format and classes with a trial of the searches.
+
+    What a row that failed does not say, it shares.
+    """
     import pandas as pd
 
     rows = run.evaluations
     alike = pd.Series(True, index=rows.index)
     for field in _SHARED:
         if known := _known(searches, field):
-            alike &= rows[field].isin(known).fillna(False).astype(bool)
+            alike &= rows[field].isna() | rows[field].isin(known).fillna(False).astype(bool)
     return alike
 
 

@@ -19,7 +19,7 @@ from nasbench.objectives import Objective, find_objective
 from nasbench.search.samplers import distribution_of
 from nasbench.space.architecture import Scalar
 from nasbench.space.load import read_space
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, label_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +41,9 @@ def build_storage(runs: Sequence[Run]) -> BaseStorage:
     """Put searches into a storage of Optuna in this process's memory, a study each under the run's name.
 
     A trial has the number, the choices, the values of the objectives, the times and the state of its row: complete, or
-    pruned where its estimate was ended or a limit was seen beforehand, or failed. How far it is beyond each limit, in
-    the run's order, is a constraint and the attribute `beyond_NAME`; the accuracy after each epoch is an intermediate
-    value, and what else there is a user attribute.
+    pruned where its estimate was ended or a limit was seen beforehand, or failed; a duplicate has those of its first.
+    How far it is beyond each limit, in the run's order, is a constraint and the attribute `beyond_NAME`; the accuracy
+    after each epoch is an intermediate value, and what else there is a user attribute.
 
     Raises:
         DefinitionError: a run is a bench, which has no objectives, or is named twice.
@@ -53,11 +53,9 @@ def build_storage(runs: Sequence[Run]) -> BaseStorage:
         if folders[at] in folders[:at]:
             raise DefinitionError(f"{run.folder} is named twice; a run is one study, so name it once")
     storage = InMemoryStorage()
-    names = [run.name for run in runs]
-    for run in runs:
+    for run, name in zip(runs, label_runs(runs), strict=True):
         if not run.objectives:
             raise DefinitionError(f"{run.folder} is a bench, which has no objectives; a study is made of a search")
-        name = run.name if names.count(run.name) == 1 else str(run.folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = optuna.create_study(
@@ -75,20 +73,26 @@ def build_storage(runs: Sequence[Run]) -> BaseStorage:
 def _make_trials(run: Run) -> Iterable[FrozenTrial]:
     chosen = [json.loads(text) if isinstance(text, str) else {} for text in run.evaluations["choices"]]
     distributions = _find_distributions(run.manifest, chosen)
+    first = run.evaluations.set_index("trial")
     for choices, (_, row) in zip(chosen, run.evaluations.iterrows(), strict=True):
-        yield _make_trial(run, row, choices, distributions)
+        figures = first.loc[row["of_trial"]] if row["status"] == "duplicate" else row
+        yield _make_trial(run, row, figures, choices, distributions)
 
 
 def _make_trial(
-    run: Run, row: pd.Series[Any], choices: Mapping[str, Scalar], distributions: Mapping[str, BaseDistribution]
+    run: Run,
+    row: pd.Series[Any],
+    figures: pd.Series[Any],
+    choices: Mapping[str, Scalar],
+    distributions: Mapping[str, BaseDistribution],
 ) -> FrozenTrial:
     import pandas as pd
 
-    values = [_known(row[objective.column]) for objective in run.objectives]
-    state = TrialState.PRUNED if row["status"] in _UNFINISHED else TrialState.FAIL
-    if row["status"] in ("complete", "duplicate") and None not in values:
+    values = [_known(figures[objective.column]) for objective in run.objectives]
+    state = TrialState.PRUNED if figures["status"] in _UNFINISHED else TrialState.FAIL
+    if figures["status"] == "complete" and None not in values:
         state = TrialState.COMPLETE
-    constraints = _find_constraints(run.limits, row) if state == TrialState.COMPLETE else {}
+    constraints = _find_constraints(run.limits, figures) if state == TrialState.COMPLETE else {}
     curve = json.loads(row["accuracy_curve"]) if isinstance(row["accuracy_curve"], str) else []
     trial = create_trial(
         state=state,

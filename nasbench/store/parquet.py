@@ -78,9 +78,20 @@ class Run:
         """One row a measurement, with every raw sample."""
         return _to_pandas(self.table("measurements"))
 
+    @property
+    def is_bench(self) -> bool:
+        """Whether it holds measurements alone, without objectives and a front."""
+        return bool(self.manifest.get("kind") == "bench")
+
     def table(self, name: str) -> pa.Table:
         """Give one of the run's tables as it is stored, for those who need few of its columns or rows."""
         return self.tables[name] if name in self.tables else read_table(self.folder, name)
+
+
+def label_runs(runs: Sequence[Run]) -> list[str]:
+    """Give each run its name, or its folder where two of them have one name."""
+    names = [run.name for run in runs]
+    return [run.name if names.count(run.name) == 1 else str(run.folder) for run in runs]
 
 
 @dataclass

@@ -57,15 +57,14 @@ def make_from_run(run: Run, out: Path) -> Made:
     whole = run.evaluations[run.evaluations["status"] == "complete"]
     if whole.empty:
         raise DefinitionError(f"{run.folder} has no network that was evaluated to the end")
-    is_bench = run.manifest.get("kind") == "bench"
-    if is_bench and whole["architecture"].duplicated().any():
+    if run.is_bench and whole["architecture"].duplicated().any():
         raise DefinitionError(
             f"{run.folder} has networks in several settings (devices, runtimes, batches), and a table has one row a "
             "network; bench one setting a run"
         )
     whole = whole.drop_duplicates("architecture")
     frame = _confirmed(whole, run.pareto).reset_index(drop=True)
-    choices = [{} if is_bench else json.loads(text) for text in frame["choices"]]
+    choices = [{} if run.is_bench else json.loads(text) for text in frame["choices"]]
     columns = [
         Column("architecture", "string", "-", "digest of the network", lambda row: row["architecture"]),
         *_choice_columns(choices),

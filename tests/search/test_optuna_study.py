@@ -67,6 +67,17 @@ def test_every_trial_has_the_choices_the_values_and_the_state_of_its_row(run):
     assert study.trials[3].user_attrs["error"] == "it crashed"
 
 
+def test_a_duplicate_is_as_good_as_the_trial_that_it_repeats(tmp_path):
+    first, failed = make_evaluations(2)
+    failed = replace(failed, status="crashed", error="it crashed", measurements=(), score=None)
+    again = [replace(one, trial=2 + one.trial, status="duplicate", of_trial=one.trial) for one in (first, failed)]
+    again = [replace(one, measurements=(), score=None, error=None) for one in again]
+    study = load(build_storage([store(tmp_path / "first", [first, failed, *again])]))
+
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "FAIL"]
+    assert study.trials[2].values == study.trials[0].values
+
+
 def test_the_best_trials_are_the_front_and_constraints_say_who_keeps_the_limits(run):
     study = load(build_storage([run]))
 
