@@ -3,8 +3,8 @@
     python benchmarks/search/trained.py --runs /tmp/trained --out results/reference/samplers/trained
 
 Each run is a search of its own, seed by seed with the samplers in turns, so that all meet the same noise of the
-machine; one that is there already is taken as it is, and what another run measured is not measured again. Nobody
-knows the true front, so what is missing is counted against the best of all runs together.
+machine; one that is there already is taken as it is or gone on with, and what another run measured is not measured
+again. Nobody knows the true front, so what is missing is counted against the best of all runs together.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def search(run: Path, sampler: str, seed: int, trials: int, epochs: int) -> None
     if (run / "evaluations.parquet").exists() and len(read(run)) >= trials:
         return
     options = ["--no-warm-start", "--no-early-stop", "--no-confirm", "--device", "cpu", "--threads", "1"]
-    options += ["--sampler", sampler, "--seed", str(seed), "--trials", str(trials), "--epochs", str(epochs)]
-    subprocess.run([sys.executable, "-m", "nasbench", "search", "mnist_tiny", *options, "--run", run], check=True)
+    options += ["--sampler", sampler, "--seed", str(seed), "--epochs", str(epochs), "--run", str(run)]
+    asked = ["--resume", str(run)] if (run / "run.db").exists() else ["mnist_tiny", *options]
+    subprocess.run([sys.executable, "-m", "nasbench", "search", *asked, "--trials", str(trials)], check=True)
 
 
 def read(run: Path) -> pd.DataFrame:

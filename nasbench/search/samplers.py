@@ -55,9 +55,9 @@ class UniformSampler(BaseSampler):
         if isinstance(param_distribution, CategoricalDistribution):
             return self._random.choice(param_distribution.choices)
         assert isinstance(param_distribution, IntDistribution | FloatDistribution), "a choice is one of the three"
-        low, step = param_distribution.low, param_distribution.step
+        low, high, step = param_distribution.low, param_distribution.high, param_distribution.step
         assert step is not None, "numbers of a choice are evenly spaced"
-        return low + step * self._random.randrange(round((param_distribution.high - low) / step) + 1)
+        return min(low + step * self._random.randrange(round((high - low) / step) + 1), high)
 
 
 class RegularizedEvolutionSampler(UniformSampler):

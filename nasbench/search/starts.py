@@ -36,15 +36,19 @@ class Start:
 def starting_points(space: SearchSpace, plan: SearchPlan, earlier: Sequence[Mapping[str, Scalar]] = ()) -> list[Start]:
     """Give the candidates that a search begins with.
 
-    Those are the named architectures that are within the limits on what is counted, first those of the space and then
-    those beside it; after them the choices of an earlier run's front, and for a grid every point of the space.
+    Those are the front of an earlier run; after it the named architectures that are within the limits on what is
+    counted, first those of the space and then those beside it, and for a grid every point of the space.
     """
-    starts: list[Start] = []
+    named: list[Start] = []
     if plan.warm_start:
         within = [n for n in space.architectures if _counted(n.architecture, plan.limits).status == "complete"]
-        starts += [Start(named.name, named.choices) for named in within if named.choices]
-        starts += [Start(named.name, {}, named.architecture) for named in within if named.choices is None]
-    starts += [Start(None, choices) for choices in earlier if choices not in [start.choices for start in starts]]
+        named += [Start(one.name, one.choices) for one in within if one.choices]
+        named += [Start(one.name, {}, one.architecture) for one in within if one.choices is None]
+    starts: list[Start] = []
+    for choices in earlier:
+        start = next((one for one in named if one.choices == choices), Start(None, choices))
+        starts += [] if start in starts else [start]
+    starts += [one for one in named if one not in starts]
     if plan.sampler == "grid":
         known = [start.choices for start in starts]
         starts += [Start(None, choices) for choices in grid_points(space, plan.seed) if choices not in known]
@@ -76,11 +80,13 @@ def front_of(folder: Path, space: SearchSpace) -> list[dict[str, Scalar]]:
 
 def _find_choices(space: SearchSpace, choices: dict[str, Scalar], rows: Mapping[str, Any]) -> dict[str, Scalar] | None:
     """Give the choices of this space that make a network of an earlier run, whose space may have had others."""
-    if choices:
+    architecture = Architecture.from_dict(rows)
+    found = space.with_classes(architecture.classes).skeleton.encode(architecture)  # a run has the classes of its data
+    if found is None and choices:  # such as of images of another size
         with suppress(DefinitionError, UnknownNameError):
             space.decode_choices(choices)
             return choices
-    return space.skeleton.encode(Architecture.from_dict(rows))
+    return found
 
 
 def check_limits(space: SearchSpace, plan: SearchPlan) -> None:

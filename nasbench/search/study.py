@@ -72,9 +72,9 @@ class Study:
 
             def pick(choice: Choice) -> Scalar:
                 # What `suggest_categorical` and its like do, without making the distribution anew.
-                value = trial._suggest(choice.name, self._distributions[choice.name])
-                chosen[choice.name] = choice.values.nearest(value) if isinstance(choice.values, Steps) else value
-                return chosen[choice.name]
+                value: Any = trial._suggest(choice.name, self._distributions[choice.name])
+                chosen[choice.name] = value  # as the sampler remembers it, to the last bit
+                return choice.values.nearest(value) if isinstance(choice.values, Steps) else value
 
             architecture = self._space.decode(pick)
         return Candidate(number, chosen, architecture, trial)

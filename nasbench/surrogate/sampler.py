@@ -44,11 +44,11 @@ HINTS = "surrogate:hints"
 Such as how much a network computes. How that hangs on the choices is learned, so a trial says its own, and a value may
 grow or shrink with the logarithm of 1 + one of them."""
 
-_FIRST_BATCH = 200
+_FIRST_BATCH = 208
 _SHARE_OF_BATCH = 7
 _LARGEST_BATCH = 256
 """From `_FIRST_BATCH` trials on, as many are planned together as there are trials / `_SHARE_OF_BATCH`, in powers of
-two."""
+two; the first batch begins where the trials before it end, at a multiple of its size."""
 
 _UNTIL_NEXT_DECISION = 1.5
 """From `_FIRST_BATCH` trials on, kernels, scales and noises are decided on anew when there are so many times more."""
@@ -77,7 +77,7 @@ class SurrogateSampler(BaseSampler):
 
     For categorical choices and numbers in ranges, conditional ones included, one objective or several, constraints
     (set on the trials by `set_constraint`), failed trials and trials under way. It begins with `startup_trials` that
-    lie far from one another. Beyond 200 trials several are planned at once, so that a proposal stays cheap.
+    lie far from one another. Beyond 208 trials several are planned at once, so that a proposal stays cheap.
 
     A proposal depends on the seed, the trial's number and the trials before it, and on nothing else.
     """
@@ -141,7 +141,7 @@ class SurrogateSampler(BaseSampler):
             if self._plan[0] != first:
                 self._plan = first, self._make_plan(study, first, size)
             place, planned = trial.number - first, self._plan[1]
-            chosen = planned[place] if place < len(planned) else self._fill(trial.number)
+            chosen = planned[place] if place < len(planned) else self._fill(study, trial.number)
             self._handed[trial.number] = chosen
             if (
                 search_space.keys() - chosen.keys()
@@ -294,14 +294,16 @@ class SurrogateSampler(BaseSampler):
             found[:, column] = [self._told[number].excess.get(name, np.nan) for number in numbers]
         return found
 
-    def _fill(self, number: int) -> dict[str, Any]:
-        """Draw the point, of several random ones, that is least like any before it."""
+    def _fill(self, study: Study, number: int) -> dict[str, Any]:
+        """Draw the point, of several random ones, that is least like any before it, those under way included."""
         drawn = self._encoding.draw(self._rng(number, 2), _FILLING)
-        before = sorted(told for told in self._told if told <= number - (self._lag or 1))
-        if not before:
+        newest = number - (self._lag or 1)
+        known = sorted(told for told in self._told if told <= newest)
+        before = np.concatenate([self._encode(known), self._encode_pending(study, newest, number)])
+        if not len(before):
             return self._encoding.decode(drawn[0])
-        completed = self._completion(before)(drawn)
-        alike = self._encoding.likeness(completed, self._encode(before)).total
+        completed = self._completion(known)(drawn)
+        alike = self._encoding.likeness(completed, before).total
         return self._encoding.decode(completed[int(alike.max(axis=1).argmin())])
 
 

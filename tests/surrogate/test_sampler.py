@@ -63,17 +63,30 @@ def test_it_goes_on_in_another_process_as_if_nothing_had_been():
 def test_a_proposal_does_not_hang_on_when_it_is_asked_where_several_are_planned_at_once():
     space = {name: CategoricalDistribution((0, 1, 2, 3)) for name in NAMES}
     before = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    before.optimize(miss, 199)
+    before.optimize(miss, 207)
 
     def run(stop):
         study = optuna.create_study(sampler=SurrogateSampler(seed=0, search_space=space))
         study.add_trials(before.trials)
-        study.optimize(miss, stop - 199)
+        study.optimize(miss, stop - 207)
         study.sampler = SurrogateSampler(seed=0, search_space=space)
-        study.optimize(miss, 218 - stop)
+        study.optimize(miss, 226 - stop)
         return [trial.params for trial in study.trials]
 
-    assert run(200) == run(203) == run(214)
+    assert run(208) == run(211) == run(222)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_starting_points_keep_away_from_those_under_way(seed):
+    space = {name: CategoricalDistribution((0, 1)) for name in "abcd"}
+    study = optuna.create_study(sampler=SurrogateSampler(seed=seed, search_space=space, lag=8))
+    asked = []
+    for _ in range(8):  # none is told
+        trial = study.ask()
+        asked.append(tuple(trial.suggest_categorical(name, (0, 1)) for name in space))
+
+    assert len(set(asked)) == 8
+    assert any(sum(a != b for a, b in zip(asked[0], one, strict=True)) == 4 for one in asked[1:3])
 
 
 def test_two_objectives_that_pull_apart_give_a_front_of_both_ends():
