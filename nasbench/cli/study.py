@@ -42,7 +42,7 @@ Networks = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NETWORK]...",
-        help="Published names, see `nasbench ls architectures`.  [default: a choice of families]",
+        help="Published names, see `nasbench ls architectures`, files or RUN#TRIAL.  [default: a choice of families]",
     ),
 ]
 DeviceName = Annotated[
@@ -304,12 +304,19 @@ def _refuse_beside_from(**given: object) -> None:
 
 
 def _find_networks(texts: Sequence[str] | None, family: str | None = None) -> list[tuple[str, Architecture]]:
-    """Find published networks by name and by family, each once."""
-    from nasbench.cli.checks import split_names
-    from nasbench.measure.networks import all_families, family_networks
-    from nasbench.space.load import find_architecture
+    """Find networks by name, file or trial, and published ones by family, each once.
 
-    named = [(one.name, one.architecture) for one in (find_architecture(text)[1] for text in texts or ())]
+    Raises:
+        DefinitionError: a network is a file or a function, of which nothing can be counted.
+    """
+    from nasbench.cli.checks import split_names
+    from nasbench.measure.networks import all_families, family_networks, find_network
+    from nasbench.model.foreign import is_foreign
+
+    named = [find_network(text) for text in texts or ()]
+    for text, (_, architecture) in zip(texts or (), named, strict=True):
+        if is_foreign(architecture):
+            raise DefinitionError(f"{text}: a study counts what a network computes, row by row, and this has no rows")
     if family:
         named += family_networks(all_families() if family == "all" else split_names(family))
     return list(dict(named).items())
