@@ -4,10 +4,8 @@
 """
 
 import ast
-import json
 import shlex
 import time
-from dataclasses import replace
 
 import pytest
 from report_runs import (
@@ -22,12 +20,14 @@ from report_runs import (
 from run_samples import MANIFEST, make_evaluation
 
 from nasbench.report.data import make_document
-from nasbench.report.document import to_json
 from nasbench.report.networks import describe_network
 from nasbench.report.page import make_page, write_page
 from nasbench.store.parquet import Run, read_run
 
 pytestmark = pytest.mark.browser
+
+OPTIONS = ("--dtype", "fp32", "--threads", "1")
+"""How the rows of `make_bench` were measured, beside the device."""
 
 
 @pytest.fixture
@@ -338,9 +338,34 @@ def test_a_hostile_name_is_one_word_of_a_shell_and_one_text_of_python(visit, tmp
         if index > 2:  # an option, and what a terminal acts on
             assert commands == []
             continue
-        assert shlex.split(commands[0]) == ["nasbench", "bench", name, "--device", "cpu"]
+        assert shlex.split(commands[0]) == [*("nasbench", "bench", name, "--device", "cpu"), *OPTIONS]
         call = ast.parse(commands[1]).body[2].value
         assert [ast.literal_eval(each) for each in call.args] == [name]
+
+
+def test_a_network_that_its_run_does_not_keep_has_no_commands(visit, tmp_path):
+    """Without its log a search has the networks of its front alone."""
+    folder = make_search(tmp_path / "first", 20)
+    front = set(read_run(folder).pareto["trial"].tolist())
+    with_log = visit(folder)
+    (folder / "run.db").unlink()
+    without = visit(folder)
+    other = next(trial for trial in range(20) if trial not in front)
+
+    shown = {}
+    for page in (with_log, without):
+        for row in (other, min(front)):
+            page.evaluate(
+                "(pair) => document.getElementById('front-chart').emit('plotly_click', {points: [{customdata: pair}]})",
+                [0, row],
+            )
+            page.wait_for_selector("#panel[open]")
+            shown[page, row] = page.locator("#panel-body pre").count(), page.inner_text("#panel-body")
+            page.keyboard.press("Escape")
+
+    assert [shown[page, row][0] for page in (with_log, without) for row in (other, min(front))] == [4, 4, 0, 2]
+    assert "alone; the commands below make it." in shown[with_log, other][1]
+    assert "networks alone." in shown[without, other][1] and "Use it" not in shown[without, other][1]
 
 
 def test_bars_are_named_and_drawn_only_where_there_are_intervals(visit, tmp_path):
@@ -369,54 +394,3 @@ def test_over_time_is_in_the_unit_of_the_longest_run(visit, tmp_path):
           return [chart.layout.xaxis.title.text, chart.data[0].x, chart.data[0].y]; }"""
     )
     assert "hours" in title and x == sorted(x) and y == sorted(y)
-
-
-def test_a_live_page_keeps_the_place_what_is_open_and_says_a_state_once(chromium, tmp_path):
-    """The rows of trials move when one comes between them."""
-    evaluations = search_evaluations(20)
-    folder = write_run(tmp_path / "run", evaluations)
-    whole = read_run(folder)
-    later = replace(make_document([whole], describe_network), live=True)
-    seen = whole.evaluations[whole.evaluations["trial"] > 3].reset_index(drop=True)
-    first = replace(make_document([replace(whole, evaluations=seen)], describe_network), live=True)
-    served = {"version": 1, "ended": False, "last": False, "problem": "", "document": first}
-    context = chromium.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    page.route(
-        "http://live.test/**",
-        lambda route: route.fulfill(
-            content_type="text/html" if route.request.url.endswith("/") else "application/json",
-            body=make_page(first)
-            if route.request.url.endswith("/")
-            else to_json(served["document"])
-            if route.request.url.endswith("/document")
-            else json.dumps({key: value for key, value in served.items() if key != "document"}),
-        ),
-    )
-    page.goto("http://live.test/")
-    page.locator("#live-count", has_text="16 trials").wait_for()
-    page.evaluate("""() => {
-      window.heard = [];
-      new MutationObserver(() => heard.push(document.getElementById("live-state").textContent))
-        .observe(document.getElementById("live-state"), {childList: true, characterData: true, subtree: true});
-    }""")
-    page.click("#repeats summary")
-    page.focus("#front-chart")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    said = page.inner_text("#announce").split(",")[0]
-
-    served.update(version=2, document=later)
-    page.locator("#live-count", has_text="20 trials").wait_for()
-
-    assert page.evaluate("document.querySelector('#repeats details').open") and page.evaluate("heard") == []
-    page.focus("#front-chart")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#panel[open]")
-    assert page.inner_text("#panel-title") == said
-    served.update(version=3, problem="KeyError: 'x'")
-    page.locator("#live-state", has_text="cannot be read just now").wait_for()
-    served.update(ended=True)
-    page.locator("#live-state", has_text="could not be read").wait_for()
-    assert len(page.evaluate("heard")) == 2
-    context.close()

@@ -16,7 +16,7 @@ import pytest
 from report_runs import make_search, search_evaluations
 from run_samples import MANIFEST
 
-from nasbench.report.live import LiveView
+from nasbench.report.live import _LINGER_S, LiveView
 from nasbench.store.log import RunLog
 from nasbench.store.parquet import flush
 
@@ -82,6 +82,15 @@ def test_only_its_own_names_are_answered(tmp_path):
             urllib.request.urlopen(urllib.request.Request(view.url, data=b"x"), timeout=30)
 
 
+def test_it_gives_way_as_a_process_and_as_a_session(tmp_path):
+    with growing(tmp_path / "run") as (_, view):
+        pid = view._process.pid
+        assert wait_for(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
+        group = Path(f"/proc/{pid}/autogroup")
+        if group.exists() and group.read_text().strip():  # else sessions do not count here
+            assert wait_for(lambda: group.read_text().strip().endswith("nice 19"))
+
+
 @pytest.mark.slow
 def test_it_says_that_the_search_has_ended_and_ends_too(tmp_path):
     folder = tmp_path / "run"
@@ -89,6 +98,7 @@ def test_it_says_that_the_search_has_ended_and_ends_too(tmp_path):
         for evaluation in search_evaluations(3):
             log.append(evaluation)
         flush(log)
+        began = time.monotonic()
     url = view.url
 
     assert wait_for(lambda: json.loads(ask(url, "version"))["ended"])
@@ -102,6 +112,7 @@ def test_it_says_that_the_search_has_ended_and_ends_too(tmp_path):
         return False
 
     assert wait_for(is_gone)
+    assert time.monotonic() - began >= _LINGER_S, "another page asks seldom, and heard nothing of the end"
     assert sorted(path.name for path in folder.iterdir()) == [
         "evaluations.parquet",
         "measurements.parquet",

@@ -1,6 +1,7 @@
 // The Pareto front: what is shown of it, and its table.
 
-const front = { shown: new Map(), order: [], at: -1, here: null, across: null, upwards: null, logFor: null, content: null };
+// `across` and `upwards` are what is drawn; `chosen` and `logs` hold what the reader set, the log scale by the figure across.
+const front = { shown: new Map(), order: [], at: -1, here: null, across: null, upwards: null, chosen: {}, logs: new Map(), content: null };
 
 /** Every series of the page: its run, its name, its rows, and how it looks. */
 function allSeries() {
@@ -55,10 +56,10 @@ function fillControls() {
   const objectives = (page.runs.find((run) => run.objectives.length) || { objectives: [] }).objectives;
   const cost = (key) => known(key) && !figureOf(key).maximize;
   const has = (key) => keys.includes(key);
-  const upwards = [front.upwards, ...(has("accuracy") ? ["accuracy"] : []), ...objectives, ...keys].find((key) => key && has(key));
+  const upwards = [front.chosen.upwards, "accuracy", ...objectives, ...keys].find((key) => has(key));
   const latencies = keys.filter((key) => figureOf(key).intervals);
-  const across = [front.across, ...objectives.filter((key) => has(key) && cost(key)), ...latencies, ...keys]
-    .find((key) => key && has(key) && key !== upwards) || upwards;
+  const costs = [...objectives.filter((key) => has(key) && cost(key)), ...latencies, ...keys];
+  const across = has(front.chosen.across) ? front.chosen.across : costs.find((key) => key !== upwards) || upwards;
   [front.across, front.upwards] = [across, upwards];
   for (const [id, chosen] of [["across", across], ["upwards", upwards]]) {
     find(id).replaceChildren(...page.figures.map((figure) =>
@@ -154,10 +155,7 @@ function drawFront() {
   const total = shown.reduce((sum, one) => sum + one.places.length, 0);
   const pick = (key) => shown.flatMap((one) => one.places.map((row) => one.run.rows.figures[key].value[row]));
   const [xs, ys] = across ? [pick(across), pick(upwards)] : [[], []];
-  if (front.logFor !== across) {
-    front.logFor = across;
-    find("log-across").checked = spansFar(xs);
-  }
+  find("log-across").checked = front.logs.get(across) ?? spansFar(xs);
   const withAll = find("show-all").checked, withNames = find("show-names").checked;
   const log = find("log-across").checked && xs.every((value) => value > 0);
   const [xScale, yScale] = across

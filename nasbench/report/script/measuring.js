@@ -3,16 +3,17 @@
 // ---------- latencies
 
 function drawLatencies() {
-  const all = page.runs.flatMap((run) => run.samples.map((samples) => ({ run, samples })));
+  const all = page.runs.flatMap((run, runIndex) => run.samples.map((samples) =>
+    ({ run, samples, key: `${trialKey(runIndex, samples.row)} ${samples.device}` })));
   find("latencies").hidden = !all.length;
   if (!all.length) return;
   const devices = new Set(all.map((one) => one.samples.device)).size > 1;
   const nameIt = (one) => [nameOf(one.run, one.samples.row), devices ? one.samples.device : null, page.runs.length > 1 ? one.run.name : null].filter(Boolean).join(", ");
   const select = find("latencies-of");
-  const chosen = Math.min(select.value === "" ? -1 : Number(select.value), all.length - 1);
-  select.replaceChildren(make("option", { value: "-1", selected: chosen < 0 }, `all ${all.length}, as distances`),
-    ...all.map((one, index) => make("option", { value: String(index), selected: index === chosen }, nameIt(one))));
-  (chosen < 0 ? drawAllLatencies : drawOneLatency)(chosen < 0 ? all : all[chosen], nameIt);
+  const chosen = all.find((one) => one.key === select.value);
+  select.replaceChildren(make("option", { value: "", selected: !chosen }, `all ${all.length}, as distances`),
+    ...all.map((one) => make("option", { value: one.key, selected: one === chosen }, nameIt(one))));
+  (chosen ? drawOneLatency : drawAllLatencies)(chosen || all, nameIt);
 }
 
 const LOW = 1, QUARTER = 5, MIDDLE = 10, THREE_QUARTERS = 15, HIGH = 19; // of the quantiles 0, 5, ... 100 %

@@ -23,9 +23,11 @@ function drawAll() {
 }
 
 function listen() {
-  find("across").addEventListener("change", (event) => { front.across = event.target.value; drawFront(); });
-  find("upwards").addEventListener("change", (event) => { front.upwards = event.target.value; drawFront(); });
-  for (const id of ["show-all", "show-names", "log-across"]) find(id).addEventListener("change", drawFront);
+  for (const id of ["across", "upwards"]) {
+    find(id).addEventListener("change", (event) => { front[id] = front.chosen[id] = event.target.value; drawFront(); });
+  }
+  find("log-across").addEventListener("change", (event) => { front.logs.set(front.across, event.target.checked); drawFront(); });
+  for (const id of ["show-all", "show-names"]) find(id).addEventListener("change", drawFront);
   find("progress-over").addEventListener("change", drawProgress);
   find("importance-for").addEventListener("change", drawImportance);
   find("latencies-of").addEventListener("change", drawLatencies);
@@ -107,7 +109,8 @@ async function askForNews() {
   } catch {
     live.silent += 1;
   }
-  if (news && news.ended) {
+  // A last document that did not come is asked for again: what is shown is older.
+  if (news && news.ended && (!news.last || news.version === live.version)) {
     tellLive(news.last ? "The search has ended. This is its last state; nasbench report writes it as a file, with the networks row by row."
       : `The search has ended, and its last state could not be read (${news.problem}). What was shown last stays here; nasbench report reads it again.`);
     return;
