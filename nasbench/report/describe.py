@@ -6,14 +6,17 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nasbench.objectives import find_objective
-from nasbench.records import STATUSES
+from nasbench.objectives import MEASURED, find_objective, split_objective
+from nasbench.pareto import UNUSABLE_VERDICTS
+from nasbench.records import CONFIRM, STATUSES
 from nasbench.report.document import Command, Member
 from nasbench.report.together import RACE, is_search
 from nasbench.store.database import DATABASE
-from nasbench.store.parquet import Run
+from nasbench.store.parquet import Run, run_devices
+from nasbench.store.published import KEY
 from nasbench.units import format_clock, format_seconds, format_size
 
 if TYPE_CHECKING:
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
 Facts = list[tuple[str, str]]
 
 _ENDED = {"complete": "complete", "pruned": "ended early", "infeasible": "beyond a limit", "duplicate": "repeated"}
+
+_USUAL = {
+    "accuracy": "train",
+    "batch": 1,
+    "workers": 1,
+    "worker_gpus": 0.0,
+    "confirm_processes": CONFIRM.max_processes,
+}
+"""What `nasbench search` does by itself and some searches refuse to be told, such as a batch where tables answer."""
 
 
 def describe_run(
@@ -108,8 +120,9 @@ def _bench(run: Run, rows: pd.DataFrame) -> tuple[Facts, str]:
         ("Failed", f"{int((rows['status'] != 'complete').sum()):,}"),
         *_when(rows, run.manifest),
     ]
-    if len(measured):
-        first = measured.sort_values(["latency_s", "trial"]).iloc[0]
+    usable = measured[~measured["latency_verdict"].isin(UNUSABLE_VERDICTS)]
+    if len(usable):
+        first = usable.sort_values(["latency_s", "trial"]).iloc[0]
         sentence += f" The fastest is {_name(first)} with {format_seconds(first['latency_s'])}."
         facts.insert(5, ("Fastest", f"{format_seconds(first['latency_s'])}, {_name(first)}"))
     return facts, sentence
@@ -125,7 +138,7 @@ def raced_rows(run: Run, rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _extremes(run: Run) -> list[str]:
-    """Say what the best member of each objective reaches, accuracy first and then the first cost."""
+    """Say what the best members in the first two objectives reach, in the order asked for."""
     told = []
     for objective, best, other in _best(run):
         figure = objective.show(_figure(best, objective))
@@ -156,12 +169,10 @@ def _best(run: Run) -> Iterable[tuple[Any, Any, Any]]:
 
 def _figure(member: Any, objective: Any) -> Any:
     """Give a member's figure, as confirmed where confirming decided on it."""
-    column = objective.column
+    value = member[objective.column]
     if objective.figure == "latency" and member.get("confirmed_on_front") is not None:
-        confirmed = member.get(f"confirmed_{column}")
-        if confirmed is not None and confirmed == confirmed and member["confirmed_on_front"] is not None:
-            column = f"confirmed_{column}"
-    value = member[column]
+        confirmed = member.get(f"confirmed_{objective.column}")
+        value = value if confirmed is None or confirmed != confirmed else confirmed
     return None if value is None or value != value else float(value)
 
 
@@ -203,10 +214,10 @@ def _accuracy(rows: pd.DataFrame) -> str:
 
 def _device(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
     told = []
-    for names, units in ((("device",), "{}"), (("runtime",), "{}"), (("dtype",), "{}"), (("batch",), "batch {}")):
-        values = sorted(set(rows[names[0]].dropna()))
+    for column, word in (("device", ""), ("runtime", ""), ("dtype", ""), ("batch", "batch ")):
+        values = sorted(set(rows[column].dropna()))
         if values:
-            told.append(units.format(", ".join(map(str, values))))
+            told.append(word + ", ".join(map(str, values)))
     threads = sorted(set(rows["threads"].dropna()))
     told += [f"{', '.join(map(str, threads))} thread{'' if threads == [1] else 's'}"] if threads else []
     return "; ".join(told) or ", ".join(device["name"] for device in manifest.get("devices") or ()) or "-"
@@ -230,62 +241,161 @@ def is_timed(rows: pd.DataFrame) -> bool:
 
 
 def repeat_command(run: Run) -> str:
-    """Give the command that started the run; where it was started otherwise, the same from its settings."""
-    command = run.manifest.get("command")
-    if isinstance(command, list | tuple) and len(command) > 1 and command[1] in ("search", "bench", "compare", "study"):
-        return shlex.join(map(str, command))
-    settings = run.manifest.get("settings")
-    if is_search(run) and isinstance(settings, Mapping):
-        return shlex.join(_search_words(settings))
-    return ""
+    """Give the command that started the run; where it was started otherwise, the same from its settings.
+
+    The manifest may be somebody else's, so nothing is given but a command of nasbench in printable words.
+    """
+    command, settings = run.manifest.get("command"), run.manifest.get("settings")
+    words: list[str] = []
+    if isinstance(command, list | tuple):
+        words = [str(word) for word in command]
+    if words[:1] != ["nasbench"] or words[1:2] not in (["search"], ["bench"], ["compare"], ["study"]):
+        words = _search_words(settings) if is_search(run) and isinstance(settings, Mapping) else []
+    return shlex.join(words) if all(word.isprintable() for word in words) else ""
 
 
 def _search_words(settings: Mapping[str, Any]) -> list[str]:
     """Write the settings of a search as the options of `nasbench search`."""
     words = ["nasbench", "search", str(settings.get("space", ""))]
+    objectives, limits = settings.get("objectives") or (), settings.get("limits") or {}
+    measures = any(split_objective(name)[0] in MEASURED for name in (*objectives, *limits))
     devices = settings.get("devices") or ([settings["device"]] if settings.get("device") else [])
-    for option, values in (("--device", devices), ("--objective", settings.get("objectives") or ())):
+    for option, values in (("--device", devices if measures else ()), ("--objective", objectives)):
         for value in values:
             words += [option, str(value)]
-    for name, limit in (settings.get("limits") or {}).items():
+    for name, limit in limits.items():
         unit = {"s": "s", "J": "J"}.get(find_objective(name).unit, "")
         words += ["--max", f"{name}={limit!r}{unit}"]
-    plain = ("accuracy", "data", "epochs", "sampler", "seed", "batch", "threads", "dtype", "trials", "stop_when_flat")
-    for name in plain:
-        if settings.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    for name in (
+        *("accuracy", "data", "epochs", "sampler", "seed", "batch", "threads", "dtype", "trials", "stop_when_flat"),
+        *("workers", "cluster", "worker_gpus", "confirm_processes", "start_from"),
+    ):
+        value = settings.get(name)
+        if value not in (None, _USUAL.get(name)) and (name, value) != ("dtype", "unknown"):  # as a table's is
+            words += [f"--{name.replace('_', '-')}", str(value)]
     if settings.get("seconds") is not None:
         words += ["--time", f"{settings['seconds']}s"]
+    if settings.get("fresh"):
+        words.append("--fresh")
     for name in ("warm_start", "early_stop", "share_equal"):
-        if settings.get(name) is False:
+        # A run that says nothing of equal functions is from before they were trained once.
+        if settings.get(name, name != "share_equal") is False:
             words.append(f"--no-{name.replace('_', '-')}")
     return words
 
 
 def row_commands(run: Run) -> list[Command]:
-    """Give what can be done with a row: measure it again, export it, build it.
+    """Give what can be done with rows: measure them again, export them, build them; each for the rows that allow it.
 
-    A run without its log can be asked for the members of its front, and a bench for what has a name. Names may be
-    somebody else's, so they are quoted: see `Command`.
+    A search without its log can be asked for the members of its front, and a bench without it for names that everybody
+    has. A user's own file or function is nobody else's, and what timm makes has no rows to write or to build from.
+    Names may be somebody else's, so they are quoted: see `Command`.
     """
-    folder, has_log = str(run.folder), (run.folder / DATABASE).is_file()
-    again, device = "Measure it again, in 5 to 15 processes", _device_option(run)
-    if not is_search(run) and not has_log:
-        return [
-            Command(again, f"nasbench bench {{shell}}{device}", named=True),
-            Command("Build it in Python", _python("{literal}"), named=True),
-        ]
-    quoted = _doubled(shlex.quote(folder))
-    commands = [Command(again, f"nasbench bench {quoted}#{{trial}}{device}")]
+    rows, folder, has_log = run.evaluations, str(run.folder), (run.folder / DATABASE).is_file()
+    own, timm = _foreign(rows)
+    by_name = not is_search(run) and not has_log
+    network, literal = f"{_doubled(shlex.quote(folder))}#{{trial}}", f'{_doubled(json.dumps(folder)[:-1])}#{{trial}}"'
+    if by_name:
+        reached, network, literal = _is_known(run), "{shell}", "{literal}"
+    else:
+        reached = ~own if has_log else rows["trial"].isin(run.pareto["trial"])
+    commands = [
+        Command(
+            "Measure it again, in 5 to 15 processes", f"nasbench bench {network}{_doubled(options)} --fresh", trials
+        )
+        for options, trials in _group_by_options(run, rows[reached]).items()
+    ]
+    every, made = (rows["trial"][mask].tolist() for mask in (reached, reached & ~timm))
     if has_log:
-        export = f"nasbench export {quoted} --trial {{trial}}"
+        export = f"nasbench export {_doubled(shlex.quote(folder))} --trial {{trial}}"
         trained = is_search(run) and (run.manifest.get("accuracy") or {}).get("method") == "train"
         if trained:
-            commands.append(Command("Train it as the search did and export it as ONNX", f"{export} --train"))
+            commands.append(Command("Train it as the search did and export it as ONNX", f"{export} --train", every))
         else:
-            commands.append(Command("Export it as ONNX, with initial weights", export))
-        commands.append(Command("Write it as a definition", f"{export} --format yaml"))
-    return [*commands, Command("Build it in Python", _python(f'{_doubled(json.dumps(folder)[:-1])}#{{trial}}"'))]
+            commands.append(Command("Export it as ONNX, with initial weights", export, every))
+        commands.append(Command("Write it as a definition", f"{export} --format yaml", made))
+    commands.append(Command("Build it in Python", _python(literal), made))
+    return [
+        replace(one, named=by_name, trials=None if len(one.trials or ()) == len(rows) else one.trials)
+        for one in commands
+    ]
+
+
+def _foreign(rows: pd.DataFrame) -> tuple[pd.Series[bool], pd.Series[bool]]:
+    """Mark the networks of a user's own file or function, and those of timm; all others are of a search space."""
+    foreign = rows["space"].eq("")
+    # By RUN#TRIAL nothing foreign is found but what is timm's.
+    timm = foreign & _names(rows).str.contains("^timm/|#")
+    return foreign & rows["classes"].eq(0).fillna(False).astype(bool) & ~timm, timm
+
+
+def _is_known(run: Run) -> pd.Series[bool]:
+    """Mark the rows of a bench whose network everybody finds by its name: a published architecture, or one of timm."""
+    rows = run.evaluations
+    # An earlier bench does not say which networks are published: not samples, and not trials of runs.
+    published = rows["family"].notna() if KEY in run.manifest else ~_names(rows).str.contains("[/#]")
+    return published & rows["space"].ne("") | _names(rows).str.startswith("timm/")
+
+
+def _names(rows: pd.DataFrame) -> pd.Series[str]:
+    return rows["published"].where(rows["published"].notna(), "").astype(str)
+
+
+def _group_by_options(run: Run, rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Group trials by the options with which `nasbench bench` measures as their rows say.
+
+    What was read from a table is in no group, nor what has a setting that cannot be typed. A candidate of a search that
+    was not measured goes with the others, where those are one group.
+    """
+    import pandas as pd
+
+    settings = run.manifest.get("settings") or {}
+    if several := run_devices(run.manifest):
+        return _group_together(run, rows, settings, several)
+    left = {name for name in ("runtime", "threads", "dtype") if name in settings and not settings[name]}
+    if settings.get("runtime"):
+        left -= {"dtype"}  # best measures eager in fp32 where the device's own format is none of its
+    names = ("device", "batch", "dtype", "runtime", "threads")
+    found: dict[str, list[int]] = {}
+    unmeasured: list[int] = []
+    columns = rows[["trial", "latency_verdict", "choices", *names]]
+    for trial, verdict, choices, *values in columns.itertuples(index=False):
+        told = {name: value for name, value in zip(names, values, strict=True) if pd.notna(value)}
+        if not is_search(run) and isinstance(choices, str):
+            told |= json.loads(choices)
+        if "device" not in told:
+            unmeasured.append(int(trial))
+        elif verdict != "table":
+            options = _options([told["device"]], {name: value for name, value in told.items() if name not in left})
+            found.setdefault(options, []).append(int(trial))
+    if len(found) == 1:
+        found = {options: sorted(trials + unmeasured) for options, trials in found.items()}
+    return {options: trials for options, trials in found.items() if options}
+
+
+def _group_together(
+    run: Run, rows: pd.DataFrame, settings: Mapping[str, Any], devices: Sequence[str]
+) -> dict[str, list[int]]:
+    """Give the trials of a search on several devices their options; the rows have the settings of the first alone."""
+    verdicts = {device: run.evaluations.get(f"latency_verdict@{device}") for device in devices}
+    real = [device for device, given in verdicts.items() if given is not None and given.dropna().ne("table").any()]
+    batches = run.evaluations["batch"].dropna()
+    asked = {"batch": next(iter(batches), 1), **{name: settings.get(name) for name in ("dtype", "threads")}}
+    options = _options(real, asked) if real else ""
+    return {options: rows["trial"].tolist()} if options else {}
+
+
+def _options(devices: Sequence[str], told: Mapping[str, Any]) -> str:
+    """Write the options of a measuring, as far as `nasbench bench` would do otherwise; nothing if one cannot be typed.
+
+    A terminal acts on what is not printable, and a leading dash makes an option.
+    """
+    words = [word for device in devices for word in ("--device", str(device))]
+    for name, usual in (("batch", 1), ("dtype", None), ("runtime", None), ("threads", None), ("cache", "hot")):
+        if told.get(name, usual) not in (None, usual):
+            words += [f"--{name}", str(told[name])]
+    typed = all(word.isprintable() and not word.startswith("-") for word in words[1::2])
+    return f" {shlex.join(words)}" if typed else ""
 
 
 def _doubled(text: str) -> str:
@@ -300,13 +410,6 @@ def _python(literal: str) -> str:
         f"name, architecture = find_network({literal})\n"
         "model = build(architecture)  # a torch.nn.Module with initial weights"
     )
-
-
-def _device_option(run: Run) -> str:
-    """Name the registered devices of a run; what stands for a table is none."""
-    rows = run.evaluations
-    real = rows[rows["latency_verdict"].ne("table") & rows["device"].notna()]["device"]
-    return _doubled("".join(f" --device {shlex.quote(str(device))}" for device in dict.fromkeys(real)))
 
 
 def environment_of(run: Run) -> Facts:

@@ -1,6 +1,6 @@
 """What the page holds, as plain data: columns and not objects, so that 10,000 trials stay small.
 
-the scripts read exactly this. Values are raw and SI; the page rounds them for eyes. A null is not measured.
+The scripts read exactly this. Values are raw and SI; the page rounds them for eyes. A null is not measured.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-DOCUMENT = 2
+DOCUMENT = 3
 """Version of this layout; the script of a page is of the same version as its document."""
 
 
@@ -183,12 +183,15 @@ class Importance:
 class Command:
     """A command or program for one row, as a format string.
 
+    `trials` are the numbers of the rows that it is for, None for all; one that is `named` needs a name that can be
+    typed.
     `{trial}` stands for the row's number, `{shell}` for its name as a word of a shell, and `{literal}` for its name as
     a text in quotes for Python. A brace that is meant is doubled, so that no text of the run can be such a place.
     """
 
     about: str
     text: str
+    trials: Sequence[int] | None = None
     named: bool = False
 
 

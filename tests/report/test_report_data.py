@@ -170,7 +170,7 @@ def test_a_start_that_the_run_does_not_tell_is_written_from_its_settings(tmp_pat
 
     assert document_of(folder)["runs"][0]["repeat"] == (
         "nasbench search tiny --device cpu --objective accuracy --objective latency --max latency=0.005s --trials 9 "
-        "--no-warm-start"
+        "--no-warm-start --no-share-equal"
     )
 
 
@@ -258,11 +258,11 @@ def test_the_texts_of_a_run_are_no_places_in_its_commands(tmp_path):
     (folder / "run.db").unlink()
     without = [one["text"].format(**places) for one in document_of(folder)["runs"][0]["commands"]]
 
-    device = ["--device", "cpu {literal}'"]
-    assert shlex.split(with_log[0]) == ["nasbench", "bench", f"{folder}#1", *device]
+    device = ["--device", "cpu {literal}'", "--dtype", "fp32", "--threads", "1"]
+    assert shlex.split(with_log[0]) == ["nasbench", "bench", f"{folder}#1", *device, "--fresh"]
     assert shlex.split(with_log[1]) == ["nasbench", "export", str(folder), "--trial", "1"]
     assert f'find_network("{folder}#1")' in with_log[-1]
-    assert shlex.split(without[0]) == ["nasbench", "bench", "net; true", *device]
+    assert shlex.split(without[0]) == ["nasbench", "bench", "net; true", *device, "--fresh"]
     assert 'find_network("net")' in without[-1]
 
 

@@ -26,16 +26,15 @@ function openPanel(runIndex, row) {
   }
   if (textOf(rows.error, row)) lines.push(["Error", textOf(rows.error, row)]);
   const body = [facts(lines)];
-  const network = page.networks[rows.architecture[row]];
+  const network = page.networks[rows.architecture[row]], name = textOf(rows.name, row);
+  const commands = run.commands.filter((command) => isFor(command, rows.trial[row], name));
   body.push(make("h3", {}, "The network, row by row"));
   if (network) body.push(...describeNetwork(network));
-  else body.push(make("p", { class: "note" }, "Its rows are stored for members of the front and published networks alone; the commands below show them."));
+  else body.push(make("p", { class: "note" }, `Its rows are stored for members of the front and published networks alone${commands.length ? "; the commands below make it." : "."}`));
   const choices = Object.entries(rows.choices).filter(([, coded]) => known(coded.codes[row])).map(([name, coded]) => [name, textOf(coded, row)]);
   if (choices.length) body.push(make("h3", {}, run.kind === "search" ? "Choices" : "Setting"), make("div", { class: "scroll" }, facts(choices)));
-  body.push(make("h3", {}, "Use it"));
-  const name = textOf(rows.name, row);
-  for (const command of run.commands) {
-    if (command.named && !(name && canBeTyped(name))) continue;
+  if (commands.length) body.push(make("h3", {}, "Use it"));
+  for (const command of commands) {
     const text = fillCommand(command.text, { trial: String(rows.trial[row]), shell: quoted(name || ""), literal: JSON.stringify(name || "") });
     body.push(make("p", { class: "note" }, command.about), commandBlock(text, !text.includes("\n")));
   }
@@ -57,6 +56,9 @@ function placePanel() {
 
 /** Whether a name can stand in a command: a terminal acts on control characters, and a leading dash makes an option. */
 const canBeTyped = (name) => !/^-|[\p{C}\p{Zl}\p{Zp}]/u.test(name);
+
+/** Whether a command is for a row: not every run can be asked for every network, nor every network for everything. */
+const isFor = (command, trial, name) => (!command.trials || command.trials.includes(trial)) && (!command.named || Boolean(name && canBeTyped(name)));
 
 /** A word for a shell, as Python's shlex.quote writes it. */
 const quoted = (word) => (/^[A-Za-z0-9@%+=:,./_-]+$/.test(word) ? word : `'${word.replace(/'/g, () => "'\"'\"'")}'`);
