@@ -18,9 +18,11 @@ import yaml
 
 from nasbench.errors import DefinitionError
 from nasbench.registry import unknown_name
+from nasbench.units import one_line
 
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 20
+_SHOWN = 60  # characters of somebody's text in an error
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is ten times faster, and not always there
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -52,7 +54,7 @@ class Node:
         if self.value is None:
             return "empty"
         if isinstance(self.value, str):
-            return f"the text {_shorten(self.value)!r}"
+            return f"the text {one_line(self.value, _SHOWN)!r}"
         return f"{str(self.value).lower() if isinstance(self.value, bool) else self.value}"
 
     def mapping(self, required: Iterable[str] = (), optional: Iterable[str] = ()) -> dict[str, Node]:
@@ -66,7 +68,7 @@ class Node:
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 owner = self.key or "the file"
                 raise DefinitionError(
-                    f"{node.path}:{node.line}: {owner} has the unknown key {_shorten(name)!r}.{hint} "
+                    f"{node.path}:{node.line}: {owner} has the unknown key {one_line(name, _SHOWN)!r}.{hint} "
                     f"Allowed: {', '.join(allowed)}."
                 )
         for name in required:
@@ -158,7 +160,7 @@ def parse_definition(text: str, path: str) -> Node:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else path
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise DefinitionError(f"{place}: this is no YAML: {_shorten(problem)}") from error
+        raise DefinitionError(f"{place}: this is no YAML: {one_line(problem, _SHOWN)}") from error
     if not isinstance(root.value, dict):
         raise DefinitionError(f"{path}: the file holds {root.describe()}; a definition is a mapping")
     return root
@@ -200,7 +202,9 @@ class _Parser:
                 raise self._refuse(name, "a key must be a plain word")
             if name.value in entries:
                 raise self._refuse(
-                    name, f"the key {_shorten(name.value)!r} is given twice, first on line {entries[name.value].line}"
+                    name,
+                    f"the key {one_line(name.value, _SHOWN)!r} is given twice, "
+                    f"first on line {entries[name.value].line}",
                 )
             inner = f"{key}.{name.value}" if key else name.value
             node = self._node(next(self._events), inner, depth + 1)
@@ -211,7 +215,7 @@ class _Parser:
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise self._refuse(event, "anchors and aliases are not allowed; write the value out")
         if event.tag and event.tag != "!":
-            raise self._refuse(event, f"the tag {_shorten(event.tag)} is not allowed")
+            raise self._refuse(event, f"the tag {one_line(event.tag, _SHOWN)} is not allowed")
 
     def _refuse(self, event: Any, message: str) -> DefinitionError:
         return DefinitionError(f"{self._path}:{_line(event)}: {message}")
@@ -231,11 +235,6 @@ def _scalar(text: str) -> bool | int | float | str | None:
     if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return text
-
-
-def _shorten(text: str) -> str:
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +258,13 @@ def find_definition(what: str, folder: str, name: str) -> Found:
             present = path.is_file()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise DefinitionError(f"{_shorten(name)}: cannot be read: {reason}") from error
+            raise DefinitionError(f"{one_line(name, _SHOWN)}: cannot be read: {reason}") from error
         if not present:
             raise DefinitionError(f"{name}: there is no such file")
         return Found(path)
     known = list_definitions(folder)
     if name not in known:
-        raise unknown_name(what, _shorten(name), known)
+        raise unknown_name(what, one_line(name, _SHOWN), known)
     local, bundled = (place / f"{name}.yaml" for place in (Path(folder), _bundled(folder)))
     hides = bundled if known[name] == local and bundled.is_file() and not local.samefile(bundled) else None
     return Found(known[name], hides)

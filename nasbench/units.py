@@ -120,7 +120,7 @@ def format_between(value: float | None, low: float | None, high: float | None) -
 
 
 def one_line(text: str, most: int = 300) -> str:
-    """Make any text fit for a comment or a heading: on one line, of printable characters."""
+    """Make any text fit for a comment, a heading or an error: on one line, of `most` printable characters."""
     text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= most else text[: most - 3] + "..."
 

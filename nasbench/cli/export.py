@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench.errors import DefinitionError
+from nasbench.errors import DefinitionError, NasbenchError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,11 +121,7 @@ def export(
     if around is not None:
         typer.echo(_write_space(chosen, path, around))
         return
-    said = "" if to == "yaml" else f", random weights of seed {seed}"
-    if train:
-        said = ", trained weights"
-    elif chosen.candidate is not None and to != "yaml":
-        said += " (--train trains it)"
+    said = "" if to == "yaml" else f", {_describe_weights(chosen, train, seed)}"
     typer.echo(f"wrote {_write(chosen, to, path, train, seed, graph)}: {_describe(chosen)}{said}")
 
 
@@ -154,16 +150,12 @@ def _find_format(to: str | None, out: Path | None, default: str) -> str:
 def _choose(what: str, trial: int | None) -> Chosen:
     """Find what is to be exported."""
     from nasbench.cli.show import describe_figures
-    from nasbench.measure.networks import find_network, is_factory, is_timm_name
+    from nasbench.measure.networks import find_network, is_factory, is_timm_name, parse_trial
     from nasbench.space.load import find_architecture
 
-    run, hash_sign, number = what.rpartition("#")
-    if hash_sign and trial is None:
-        if not re.fullmatch(r"[0-9]{1,18}", number):
-            raise DefinitionError(f"{what}: {number!r} is no trial; write RUN#TRIAL, such as results/first#17")
-        return _choose_trial(Path(run), int(number))
-    if trial is not None:
-        return _choose_trial(Path(what), trial)
+    numbered = parse_trial(what) if trial is None else (Path(what), trial)
+    if numbered is not None:
+        return _choose_trial(*numbered)
     if Path(what).is_dir():
         raise DefinitionError(f"{what} is a folder; say which trial of the run with --trial N")
     if what.endswith(".onnx"):
@@ -189,7 +181,7 @@ def _choose_trial(run: Path, trial: int) -> Chosen:
         source += f"; accuracy {100 * candidate.accuracy:.2f} % as its search estimated it"
     text = candidate.manifest.get("definition")
     return Chosen(
-        f"{name}#{trial}",
+        candidate.name,
         f"{_stem(name)}-trial{trial}",
         candidate.architecture,
         source,
@@ -206,6 +198,17 @@ def _stem(name: str) -> str:
 def _describe(chosen: Chosen) -> str:
     what = chosen.name if chosen.candidate is None else f"trial {chosen.candidate.trial}"
     return f"{what}, architecture {chosen.architecture.digest}"
+
+
+def _describe_weights(chosen: Chosen, train: bool, seed: int) -> str:
+    """Say which weights a file has; a user's function may give trained ones."""
+    from nasbench.model.foreign import is_foreign, is_timm
+
+    if train:
+        return "trained weights"
+    if is_foreign(chosen.architecture) and not is_timm(chosen.architecture):
+        return "weights as the function gives them"
+    return f"random weights of seed {seed}" + ("" if chosen.candidate is None else " (--train trains it)")
 
 
 def _write_space(chosen: Chosen, path: Path, steps: int) -> str:
@@ -233,7 +236,7 @@ def _write_space(chosen: Chosen, path: Path, steps: int) -> str:
 def _write(chosen: Chosen, to: str, path: Path, train: bool, seed: int, graph: GraphForm) -> str:
     """Write the file, and give the name of what was written."""
     from nasbench.model.deploy import deploy
-    from nasbench.model.export import to_safetensors, to_torch, to_yaml
+    from nasbench.model.export import replacing, to_safetensors, to_torch, to_yaml
     from nasbench.model.foreign import is_foreign
     from nasbench.model.inference import build_inference
     from nasbench.model.standalone import to_source
@@ -251,10 +254,10 @@ def _write(chosen: Chosen, to: str, path: Path, train: bool, seed: int, graph: G
         return str(path)
     network = _network(chosen, train, seed)
     if to == "torch":
-        weights = path.with_suffix(SUFFIXES["safetensors"])
-        to_safetensors(network, architecture, weights)
-        to_source(architecture, path, _origin(chosen), seed=seed, trained=network)
-        return f"{path} and {weights}"
+        with replacing(path) as part:
+            to_safetensors(network, architecture, part.with_suffix(SUFFIXES["safetensors"]))
+            to_source(architecture, part, _origin(chosen), seed=seed, trained=network)
+        return f"{path} and {path.with_suffix(SUFFIXES['safetensors'])}"
     if to == "onnx":
         return _write_onnx(deploy(network), path, chosen, graph)
     if to == "safetensors":
@@ -265,12 +268,16 @@ def _write(chosen: Chosen, to: str, path: Path, train: bool, seed: int, graph: G
 
 
 def _write_onnx(network: nn.Module, path: Path, chosen: Chosen, graph: GraphForm) -> str:
-    from nasbench.model.export import to_onnx
+    from nasbench.model.export import replacing, to_onnx
     from nasbench.runtime.agreement import check_agreement
 
     shape = chosen.architecture.input_shape
-    to_onnx(network, path, shape, graph.batch, graph.opset)
-    difference = check_agreement(path, network, shape, (1, 3) if graph.batch is None else (graph.batch,))
+    with replacing(path) as part:
+        to_onnx(network, part, shape, graph.batch, graph.opset)
+        try:
+            difference = check_agreement(part, network, shape, (1, 3) if graph.batch is None else (graph.batch,))
+        except NasbenchError as error:
+            raise NasbenchError(str(error).replace(str(part), f"{path} is not written")) from error
     if difference is None:
         typer.echo("note: onnxruntime is not installed, so the file was not run: pip install nasbench[onnx]", err=True)
     else:
@@ -303,6 +310,11 @@ def _network(chosen: Chosen, train: bool, seed: int) -> Network:
 def _origin(chosen: Chosen) -> Origin:
     from nasbench.model.standalone import Origin
 
-    # Folders of this machine are nobody else's business.
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return Origin(chosen.name, chosen.source, chosen.published, shlex.join(["nasbench", *words]))
+    command = shlex.join(["nasbench", *map(_without_folder, sys.argv[1:])])
+    return Origin(chosen.name, chosen.source, chosen.published, command)
+
+
+def _without_folder(word: str) -> str:
+    """Leave of an absolute path its name, after `--option=` too: folders of this machine are nobody else's business."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{Path(value).name if Path(value).is_absolute() else value}"

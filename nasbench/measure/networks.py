@@ -38,11 +38,9 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
             stands for a file or factory, which a run that somebody else made must not have us run.
         RunNameError: there is no such run.
     """
-    run, hash_sign, trial = text.rpartition("#")
-    if hash_sign:
-        if not re.fullmatch(r"[0-9]{1,18}", trial):
-            raise DefinitionError(f"{text}: {trial!r} is no trial; write RUN#TRIAL, such as results/first#17")
-        candidate = find_candidate(Path(run), int(trial))
+    trial = parse_trial(text)
+    if trial is not None:
+        candidate = find_candidate(*trial)
         return candidate.name, candidate.architecture
     if text.endswith(".onnx"):
         from nasbench.model.foreign import onnx_file  # imports onnx
@@ -58,6 +56,20 @@ def find_network(text: str, input_shape: tuple[int, int, int] | None = None) -> 
         return text, factory(text, input_shape or INPUT_SHAPE)
     _, named = find_architecture(text)
     return named.name, named.architecture
+
+
+def parse_trial(text: str) -> tuple[Path, int] | None:
+    """Read `RUN#TRIAL`, a run's folder and a trial's number; None where there is no `#`.
+
+    Raises:
+        DefinitionError: what follows the last `#` is no number.
+    """
+    run, hash_sign, trial = text.rpartition("#")
+    if not hash_sign:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", trial):
+        raise DefinitionError(f"{text}: {trial!r} is no trial; write RUN#TRIAL, such as results/first#17")
+    return Path(run), int(trial)
 
 
 def find_candidate(run: Path, trial: int) -> Candidate:

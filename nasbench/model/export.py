@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import nn
@@ -96,10 +97,10 @@ def to_onnx(
     batch: int | None = 1,
     opset: int | None = None,
 ) -> None:
-    """Write a network as one ONNX file in evaluation mode, with the input `images` and the output `logits`.
+    """Write a network as an ONNX file in evaluation mode, with the input `images` and the output `logits`.
 
     Shapes are fixed, the batch included, since runtimes plan better for known shapes. `deploy` the network before for
-    the form that is measured.
+    the form that is measured. Of more than 1.5 GiB of weights, torch writes them into a second file, `path` with .data.
 
     Args:
         network: a module of one input.
@@ -121,27 +122,28 @@ def to_onnx(
     # traced with two images where the number is left open: of one, torch takes it for fixed
     images = torch.zeros((batch or 2, *input_shape))
     try:
-        with _silent():
-            torch.onnx.export(
-                network.eval(),
-                (images,),
-                str(path),
-                dynamo=True,
-                external_data=False,
-                input_names=["images"],
-                output_names=["logits"],
-                opset_version=opset,
-                dynamic_shapes=None if batch is not None else ({0: torch.export.Dim("batch")},),
-                verbose=False,
-            )
+        with replacing(path) as part:
+            with _silent():
+                torch.onnx.export(
+                    network.eval(),
+                    (images,),
+                    str(part),
+                    dynamo=True,
+                    external_data=False,
+                    input_names=["images"],
+                    output_names=["logits"],
+                    opset_version=opset,
+                    dynamic_shapes=None if batch is not None else ({0: torch.export.Dim("batch")},),
+                    verbose=False,
+                )
+            if opset is not None:
+                _check_opset(part, opset)
     except refusals as error:
         cause = error.__cause__ or error  # the exporter's own text says which of its steps failed, the cause says why
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise NasbenchError(f"torch cannot export this network to ONNX: {reason}") from error
     finally:
         network.train(training)
-    if opset is not None:
-        _check_opset(path, opset)
 
 
 @contextlib.contextmanager
@@ -162,7 +164,6 @@ def _check_opset(path: Path, opset: int) -> None:
 
     found = next(one.version for one in onnx.load(path, load_external_data=False).opset_import if not one.domain)
     if found != opset:
-        path.unlink()
         raise DefinitionError(
             f"version {opset} of ONNX's operators cannot be written for this network; torch gives version {found}"
         )
@@ -175,14 +176,15 @@ def to_torch(network: Network, architecture: Architecture, path: Path) -> None:
         DefinitionError: as `check_output`.
     """
     check_output(path)
-    torch.save(
-        {
-            "architecture": architecture.as_dict(),
-            "deployed": network.deployed,
-            "state_dict": network.state_dict(),
-        },
-        path,
-    )
+    with replacing(path) as part:
+        torch.save(
+            {
+                "architecture": architecture.as_dict(),
+                "deployed": network.deployed,
+                "state_dict": network.state_dict(),
+            },
+            part,
+        )
 
 
 def to_safetensors(network: nn.Module, architecture: Architecture, path: Path) -> None:
@@ -199,7 +201,22 @@ def to_safetensors(network: nn.Module, architecture: Architecture, path: Path) -
     from safetensors.torch import save_file
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, path, metadata={"format": "pt", "architecture": json.dumps(architecture.as_dict())})
+    with replacing(path) as part:
+        save_file(state, part, metadata={"format": "pt", "architecture": json.dumps(architecture.as_dict())})
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place to write and to check a file that is to be `path`: the same name in a temporary folder beside it.
+
+    At the end every file in that folder takes the place of the one of its name; after an error none does. It is a
+    folder since files name each other: large ONNX files their weights, sources theirs.
+    """
+    with TemporaryDirectory(prefix=".nasbench-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        yield part
+        for written in sorted(part.parent.iterdir(), key=lambda one: one == part):  # last the file that names others
+            written.replace(path.with_name(written.name))
 
 
 def check_onnx() -> None:
@@ -227,13 +244,15 @@ def check_output(path: Path) -> None:
     """Check that a file can be written at `path`; asked before the work that it is to hold.
 
     Raises:
-        DefinitionError: its folder is absent, it is a folder itself, or writing is not permitted.
+        DefinitionError: its folder is absent, it is a folder or a device itself, or writing is not permitted.
     """
     if not path.parent.is_dir():
         raise DefinitionError(f"{path}: cannot be written: there is no folder {path.parent}")
     if path.is_dir():
         raise DefinitionError(f"{path}: cannot be written: it is a folder; give the name of a file in it")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if path.exists() and not path.is_file():
+        raise DefinitionError(f"{path}: cannot be written: it is no ordinary file")  # a device would be replaced
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise DefinitionError(f"{path}: cannot be written: permission denied")
 
 

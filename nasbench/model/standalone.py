@@ -25,7 +25,7 @@ from nasbench import __version__
 from nasbench.errors import BuildError, NasbenchError
 from nasbench.model.blocks import BLOCKS
 from nasbench.model.cost import RowCost, count, count_rows
-from nasbench.model.export import check_output
+from nasbench.model.export import check_output, replacing
 from nasbench.model.foreign import is_foreign
 from nasbench.model.gather import Gathered, Import, Place, gather, write_imports
 from nasbench.model.trace import show_shape
@@ -81,7 +81,7 @@ class Expected:
 def to_source(
     architecture: Architecture, path: Path, origin: Origin, *, seed: int = 0, trained: nn.Module | None = None
 ) -> None:
-    """Write a network as a Python file that stands alone, load that file, and check that it computes the same.
+    """Write a network as a Python file that stands alone, once that was loaded and found to compute the same.
 
     Args:
         architecture: of rows; networks of others have a source already.
@@ -103,17 +103,19 @@ def to_source(
     networks: dict[str, nn.Module] = {f"weights drawn from seed {seed}": build(architecture, seed)}
     if trained is not None:
         networks[path.with_suffix(".safetensors").name] = trained
-    with _one_thread():
+    with _one_thread(), replacing(path) as part:
         picture = make_picture(architecture.input_shape)
         expected = {what: describe_output(run(network, picture)) for what, network in networks.items()}
-        path.write_text(write_source(architecture, origin, seed, expected), encoding="utf-8")
-        module = load_source(path)
+        part.write_text(write_source(architecture, origin, seed, expected), encoding="utf-8")
+        module = load_source(part)
         for what, network in networks.items():
             again = module.Network(seed)
             if network is trained:
                 again.load_state_dict(network.state_dict())
             if describe_output(run(again, picture)) != expected[what]:
-                raise NasbenchError(f"{path}: with {what} it computes something else; this is a fault of nasbench")
+                raise NasbenchError(
+                    f"{path.name} is not written: with {what} it computes something else; this is a fault of nasbench"
+                )
 
 
 def load_source(path: Path) -> ModuleType:

@@ -55,6 +55,6 @@ def check_agreement(
         if not float(difference) <= _MOST:  # NaN fails this too
             raise NasbenchError(
                 f"{path}: its logits differ by {float(difference):.1e} of the largest from torch's for {batch} images; "
-                "this is more than rounding. Do not use the file, and tell us how you made it."
+                "this is more than rounding. Tell us how you made it."
             )
     return worst

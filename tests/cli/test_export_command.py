@@ -37,6 +37,16 @@ def test_a_published_network_is_written_as_source_by_the_suffix(here, capsys):
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize("words", [("--out", "{}"), ("--out={}",)])
+def test_the_comment_on_the_command_names_no_folder_of_this_machine(here, words):
+    path = here.folder / "small.py"
+
+    here("export", "mnist_tiny_small", *(word.format(path) for word in words), check=0)
+
+    assert f": nasbench export mnist_tiny_small {' '.join(words).format('small.py')}\n" in path.read_text()
+    assert str(here.folder) not in path.read_text()
+
+
 def test_weights_are_written_by_name_with_the_rows_beside_them(here):
     here("export", "mnist_tiny_small", "--format", "safetensors", "--seed", 3, check=0)
 
@@ -67,6 +77,25 @@ def test_trained_weights_lie_beside_the_source_and_are_those_of_the_run(here, ca
     assert capsys.readouterr().out.count("equal to the bit") == 2
     text = " ".join((here.folder / "found.py").read_text().replace("#", "").split())
     assert "published as mnist_tiny_small; accuracy 93.80 % as its search estimated it" in text
+
+
+def test_source_and_weights_are_replaced_together_or_not_at_all(here, monkeypatch):
+    """A network that computes what the source of its rows does not."""
+
+    def train_another(candidate):
+        network = build(candidate.architecture)
+        network.register_forward_hook(lambda network, images, logits: logits + 1)
+        return network
+
+    monkeypatch.setattr("nasbench.cli.export_training.train_again", train_another)
+    old = {"found.py": "old source", "found.safetensors": "old weights", "mine.py": ""}
+    for name, text in old.items():
+        (here.folder / name).write_text(text)
+
+    done = here("export", f"{REFERENCE}#0", "--out", "found.py", "--train", check=1)
+
+    assert "found.py is not written: with found.safetensors it computes something else" in done.stderr
+    assert {path.name: path.read_text() for path in here.folder.iterdir()} == old
 
 
 @pytest.mark.parametrize(
@@ -164,7 +193,52 @@ def test_operators_that_cannot_be_written_are_refused_and_leave_no_file(here, op
     done = here("export", "mnist_tiny_small", "--out", "small.onnx", "--opset", opset)
 
     assert done.returncode in (1, 2) and done.stderr.count("\n") == 1
-    assert not (here.folder / "small.onnx").exists()
+    assert list(here.folder.iterdir()) == [here.folder / "mine.py"]
+
+
+FACTORY = """
+import torch
+
+
+class Network(torch.nn.Module):
+    def forward(self, images):
+        logits = images.mean((2, 3))
+        return WRITTEN if torch.compiler.is_exporting() else logits
+
+
+make = Network
+"""
+
+
+@pytest.fixture
+def factory(here, monkeypatch):
+    """Give a function that makes a user's factory, whose file computes a given expression."""
+
+    def make(name, written):
+        (here.folder / f"{name}.py").write_text(FACTORY.replace("WRITTEN", written))
+        monkeypatch.syspath_prepend(here.folder)
+        return f"{name}:make"
+
+    return make
+
+
+def test_the_weights_of_a_user_s_function_are_not_called_random(here, factory):
+    done = here("export", factory("user_right", "logits"), "--out", "right.onnx", check=0)
+
+    assert done.stdout.endswith(", weights as the function gives them\n")
+    assert "random" not in done.stdout
+
+
+def test_a_file_that_computes_something_else_does_not_take_the_place_of_another(here, factory):
+    what = factory("user_wrong", "2 * logits")
+    (here.folder / "wrong.onnx").write_text("old")
+    files = sorted(here.folder.iterdir())
+
+    done = here("export", what, "--out", "wrong.onnx", check=1)
+
+    assert done.stderr.startswith("error: wrong.onnx is not written: its logits differ by")
+    assert (here.folder / "wrong.onnx").read_text() == "old"
+    assert [path for path in sorted(here.folder.iterdir()) if path.name != "__pycache__"] == files
 
 
 def test_a_file_that_computes_something_else_is_not_called_right(tmp_path):

@@ -2,12 +2,20 @@
 
 import random
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from nasbench.errors import DefinitionError, RunNameError, UnknownNameError
-from nasbench.measure.networks import all_families, find_network, is_factory, is_timm_name, sample_networks
+from nasbench.measure.networks import (
+    all_families,
+    find_network,
+    is_factory,
+    is_timm_name,
+    parse_trial,
+    sample_networks,
+)
 from nasbench.records import Cost, Evaluation
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
@@ -83,6 +91,18 @@ def test_a_trial_on_the_front_is_found_in_the_parquet_files_alone(run):
 def test_a_trial_that_is_not_there_is_said(run, trial, text):
     with pytest.raises(DefinitionError, match=text):
         find_network(f"{run[0]}#{trial}")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("results/first#17", (Path("results/first"), 17)),
+        ("results/a#b#3", (Path("results/a#b"), 3)),
+        ("resnet_18", None),
+    ],
+)
+def test_a_trial_is_read_as_its_run_and_its_number(text, read):
+    assert parse_trial(text) == read
 
 
 @pytest.mark.parametrize("kept", ["log", "front"])

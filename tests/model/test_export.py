@@ -3,6 +3,7 @@
 import random
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from exported import run_in_onnxruntime
 from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import build
 from nasbench.model.deploy import deploy
-from nasbench.model.export import load_torch, to_onnx, to_torch, to_yaml
+from nasbench.model.export import check_output, load_torch, replacing, to_onnx, to_torch, to_yaml
 from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 from nasbench.space.load import find_architecture, list_spaces, load_space
@@ -99,6 +100,67 @@ def test_an_absent_folder_is_named(tmp_path):
 def test_a_folder_is_no_place_for_a_network(tmp_path):
     with pytest.raises(DefinitionError, match="it is a folder"):
         to_torch(build(SMALL), SMALL, tmp_path)
+
+
+def test_a_device_is_not_replaced_by_a_file():
+    with pytest.raises(DefinitionError, match=r"^/dev/null: cannot be written: it is no ordinary file$"):
+        check_output(Path("/dev/null"))
+
+
+def test_a_file_in_a_folder_where_none_can_be_made_is_refused_since_it_is_replaced(tmp_path, monkeypatch):
+    (tmp_path / "network.pt").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write everywhere
+
+    with pytest.raises(DefinitionError, match="permission denied"):
+        check_output(tmp_path / "network.pt")
+
+
+def files_in(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_files_that_belong_together_are_replaced_together_at_the_end(tmp_path):
+    """As those of ONNX networks of more than 1.5 GiB, whose weights lie beside them."""
+    (tmp_path / "network.onnx").write_text("old")
+
+    with replacing(tmp_path / "network.onnx") as part:
+        part.write_text("new")
+        part.with_name("network.onnx.data").write_text("weights")
+        assert (tmp_path / "network.onnx").read_text() == "old"
+
+    assert files_in(tmp_path) == {"network.onnx": "new", "network.onnx.data": "weights"}
+
+
+@pytest.mark.parametrize("error", [NasbenchError, KeyboardInterrupt])
+def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path, error):
+    (tmp_path / "network.onnx").write_text("old")
+
+    with pytest.raises(error), replacing(tmp_path / "network.onnx") as part:
+        part.write_text("new")
+        raise error
+
+    assert files_in(tmp_path) == {"network.onnx": "old"}
+
+
+def test_weights_that_cannot_be_written_leave_the_file_of_before(tmp_path):
+    network = build(SMALL)
+    network.state_dict = lambda: {"weights": (each for each in ())}  # no generator can be pickled
+    (tmp_path / "network.pt").write_text("old")
+
+    with pytest.raises(TypeError):
+        to_torch(network, SMALL, tmp_path / "network.pt")
+
+    assert files_in(tmp_path) == {"network.pt": "old"}
+
+
+@pytest.mark.parametrize("opset", [17, pytest.param(99, marks=pytest.mark.slow)])
+def test_operators_that_cannot_be_written_leave_the_file_of_before(tmp_path, opset):
+    (tmp_path / "network.onnx").write_text("old")
+
+    with pytest.raises(NasbenchError):
+        to_onnx(build(SMALL), tmp_path / "network.onnx", SMALL.input_shape, opset=opset)
+
+    assert files_in(tmp_path) == {"network.onnx": "old"}
 
 
 def test_export_to_onnx_without_its_packages_says_what_to_install(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from block_rows import ROWS, input_of, shape_of
 from exported import HOSTILE, SMALL
 
-from nasbench.errors import BuildError, DefinitionError
+from nasbench.errors import BuildError, DefinitionError, NasbenchError
 from nasbench.model.build import build, initialize
 from nasbench.model.deploy import deploy, fold
 from nasbench.model.foreign import foreign_architecture
@@ -207,6 +207,17 @@ def test_trained_weights_beside_a_file_are_checked_too(tmp_path, capsys):
     assert capsys.readouterr().out.count("equal to the bit") == 2
     safetensors.torch.save_file(build(SMALL, seed=12).state_dict(), tmp_path / "small.safetensors")
     assert load_source(path).main() == 1
+
+
+def test_a_source_that_computes_something_else_leaves_the_file_of_before(tmp_path):
+    other = build(SMALL)
+    other.register_forward_hook(lambda network, images, logits: logits + 1)
+    (tmp_path / "small.py").write_text("old")
+
+    with pytest.raises(NasbenchError, match=r"^small\.py is not written: with small\.safetensors it computes some"):
+        to_source(SMALL, tmp_path / "small.py", Origin("small"), trained=other)
+
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("small.py", "old")]
 
 
 def test_equal_rows_are_written_once():
