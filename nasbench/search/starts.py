@@ -82,10 +82,10 @@ def _find_choices(space: SearchSpace, choices: dict[str, Scalar], rows: Mapping[
     """Give the choices of this space that make a network of an earlier run, whose space may have had others."""
     architecture = Architecture.from_dict(rows)
     found = space.with_classes(architecture.classes).skeleton.encode(architecture)  # a run has the classes of its data
-    if found is None and choices:  # such as of images of another size
+    if found is None and choices:
         with suppress(DefinitionError, UnknownNameError):
-            space.decode_choices(choices)
-            return choices
+            # For images of another size its network is another one, and its choices are what there is of it.
+            return choices if space.decode_choices(choices).input_shape != architecture.input_shape else None
     return found
 
 

@@ -61,11 +61,12 @@ def test_a_study_of_two_small_networks_measures_and_stores(here):
 
 @pytest.mark.slow
 def test_efficiency_sets_networks_against_the_peak(here):
-    done = here("study", "efficiency", "mnist_tiny_small", "mobilenet_v2_1.0", "--run", "e", check=0)
+    trial = REFERENCE.parent / "mnist_tiny-cpu-confirmed#3"
+    done = here("study", "efficiency", "mnist_tiny_small", "mobilenet_v2_1.0", trial, "--run", "e", check=0)
 
     networks = pd.read_parquet(here.folder / "e/efficiencies.parquet")
     layers = pd.read_parquet(here.folder / "e/layers.parquet")
-    assert networks["network"].tolist() == ["mnist_tiny_small", "mobilenet_v2_1.0"]
+    assert networks["network"].tolist() == ["mnist_tiny_small", "mobilenet_v2_1.0", "mnist_tiny-cpu-confirmed#3"]
     assert (networks["peak_macs_per_s"] > 1e9).all()
     by_network = layers.groupby("network")["macs"].sum()
     assert by_network.to_dict() == dict(zip(networks["network"], networks["macs"], strict=True))
@@ -85,6 +86,8 @@ def test_efficiency_sets_networks_against_the_peak(here):
         (["correlation", "--from", "nowhere"], "nowhere"),
         (["guidelines", "--device", "moon"], "moon"),
         (["efficiency", "--threads", "4096"], "--threads 4096"),
+        (["efficiency", "torchvision.models:resnet18"], "has no rows"),
+        (["efficiency", "nowhere#3"], "nowhere"),
     ],
 )
 def test_what_cannot_be_is_refused_with_one_line_and_2(here, words, told):

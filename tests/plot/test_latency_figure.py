@@ -117,3 +117,18 @@ def test_the_legend_has_neither_samples_nor_intervals_where_none_are_drawn(tmp_p
     found = texts(tmp_path / "figure.svg")
     assert "another verdict than ok" in found
     assert not any("samples" in text or "95 %" in text for text in found)
+
+
+def test_runs_of_one_name_in_two_folders_are_two(tmp_path):
+    for place, factor in (("monday", 1), ("tuesday", 3)):
+        evaluations = [
+            replace(one, measurements=(make_measurement(one.architecture, 0.001 * factor * (1 + one.trial)),))
+            for one in make_searched(2)
+        ]
+        write_run(tmp_path / place / "first", evaluations)
+    runs = [read_run(tmp_path / place / "first") for place in ("monday", "tuesday")]
+
+    rows = read_latencies(runs)
+
+    assert rows["row"].nunique() == sum(len(run.pareto) for run in runs)
+    assert set(rows["run"]) == {str(run.folder) for run in runs}
