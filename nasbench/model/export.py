@@ -210,8 +210,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a place to write and to check a file that is to be `path`: the same name in a temporary folder beside it.
 
     At the end every file in that folder takes the place of the one of its name; after an error none does. It is a
-    folder since files name each other: large ONNX files their weights, sources theirs.
+    folder since files name each other: large ONNX files their weights, sources theirs. A link, such as that of an open
+    file in /proc, is written through.
     """
+    if path.is_symlink():
+        yield path
+        return
     with TemporaryDirectory(prefix=".nasbench-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         yield part
@@ -252,7 +256,8 @@ def check_output(path: Path) -> None:
         raise DefinitionError(f"{path}: cannot be written: it is a folder; give the name of a file in it")
     if path.exists() and not path.is_file():
         raise DefinitionError(f"{path}: cannot be written: it is no ordinary file")  # a device would be replaced
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    beside = path.is_symlink() or os.access(path.parent, os.W_OK)  # see `replacing`
+    if not beside or (path.exists() and not os.access(path, os.W_OK)):
         raise DefinitionError(f"{path}: cannot be written: permission denied")
 
 

@@ -1,5 +1,6 @@
 """What leaves nasbench is read back as it was, by nasbench or by others."""
 
+import os
 import random
 import sys
 from dataclasses import replace
@@ -211,3 +212,16 @@ def test_a_network_of_every_space_gives_equal_logits_in_onnxruntime(name, tmp_pa
     assert_equal_in_onnxruntime(
         replace(architecture, input_shape=(channels, min(size, 64), min(size, 64))), tmp_path / "network.onnx", batch=1
     )
+
+
+def test_a_link_is_written_through_also_where_no_file_can_be_made_beside_it(tmp_path, monkeypatch):
+    """As the link of an open file in /proc is, in which a network that is measured is exported."""
+    (tmp_path / "link.pt").symlink_to(tmp_path / "network.pt")
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and may(path, mode))
+
+    to_torch(build(SMALL), SMALL, tmp_path / "link.pt")
+
+    assert (tmp_path / "link.pt").is_symlink() and load_torch(tmp_path / "network.pt")[0] == SMALL
+    with pytest.raises(DefinitionError, match="permission denied"):
+        to_torch(build(SMALL), SMALL, tmp_path / "other.pt")
