@@ -360,9 +360,13 @@ class _SlotReader:
         if not step > 0 or not low < high:
             raise node.error("must go up: `from` below `to`, `step` above 0")
         steps = Steps(low, high, step)
-        if not 2 <= len(steps) <= 1_000_000:
-            raise node.error(f"has {len(steps)} values; from 2 to 1,000,000 are allowed")
-        for value in (steps[0], steps[1], steps[len(steps) - 1]):
+        try:
+            count = len(steps)
+        except OverflowError as error:  # such as steps of 1e-31
+            raise node.error("has more values than can be counted; from 2 to 1,000,000 are allowed") from error
+        if not 2 <= count <= 1_000_000:
+            raise node.error(f"has {count} values; from 2 to 1,000,000 are allowed")
+        for value in (steps[0], steps[1], steps[count - 1]):
             if not rule.test(value):
                 raise node.error(f"reaches {value}; {rule.words} is needed")
         return steps

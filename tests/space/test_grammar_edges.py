@@ -141,3 +141,9 @@ def test_a_name_that_no_file_can_have_is_one_short_line(name):
 def test_tags_and_anchors_on_keys_are_refused(text):
     with pytest.raises(DefinitionError, match="not allowed"):
         parse_definition(text, "x")
+
+
+@pytest.mark.parametrize("step", ["1.0e-31", "1.0e-320"])
+def test_steps_that_nobody_can_count_are_refused(step):
+    with pytest.raises(DefinitionError, match=r"stages\[2\]\.expand has more values than can be counted"):
+        space(with_stage(f"{{block: mbconv, out: 8, expand: {{from: 1, to: 3, step: {step}}}}}"))
