@@ -338,7 +338,7 @@ def test_a_hostile_name_is_one_word_of_a_shell_and_one_text_of_python(visit, tmp
         if index > 2:  # an option, and what a terminal acts on
             assert commands == []
             continue
-        assert shlex.split(commands[0]) == [*("nasbench", "bench", name, "--device", "cpu"), *OPTIONS]
+        assert shlex.split(commands[0]) == ["nasbench", "bench", name, "--device", "cpu", *OPTIONS, "--fresh"]
         call = ast.parse(commands[1]).body[2].value
         assert [ast.literal_eval(each) for each in call.args] == [name]
 
