@@ -226,6 +226,9 @@ STATUSES = (
 )
 """What became of a candidate; everything after `duplicate` is a failure."""
 
+FAILURES = STATUSES[STATUSES.index("duplicate") + 1 :]
+"""What became of a candidate that failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:

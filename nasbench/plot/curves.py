@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from nasbench.objectives import Objective
 from nasbench.pareto import Losses, hypervolume_curve, normalize, reference_losses
+from nasbench.records import FAILURES
 from nasbench.store.parquet import Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SOUND_STATUSES = ("complete", "pruned", "infeasible", "duplicate")
-"""What a trial's status is when nothing went wrong; any other says how it failed."""
 
 
 @dataclass(frozen=True)
@@ -116,5 +114,5 @@ def _curve(run: Run, objectives: Sequence[Objective], corner: Losses, over_time:
         order = np.argsort(places, kind="stable")
         trials, places = trials.iloc[order], places[order]
     shares, low, high = (climb(trials, objectives, corner, end) for end in (None, 1, 0))
-    failed = ~trials["status"].isin(SOUND_STATUSES).to_numpy(dtype=bool)
+    failed = trials["status"].isin(FAILURES).to_numpy(dtype=bool)
     return Curve(run, places, shares, low, high, failed)

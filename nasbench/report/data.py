@@ -15,7 +15,7 @@ from nasbench.objectives import MEASURED, OBJECTIVES, Objective, find_objective,
 from nasbench.pareto import UNUSABLE_VERDICTS, Losses
 from nasbench.plot.curves import climb, ended_s, worst_corner
 from nasbench.plot.rows import label_settings
-from nasbench.records import STATUSES
+from nasbench.records import FAILURES
 from nasbench.report.describe import describe_run, environment_of, raced_rows, repeat_command, row_commands
 from nasbench.report.document import (
     MANY,
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 DescribeNetwork = Callable[[str | None, str | None, str], Network | None]
 """Gives the rows of a network, from its stored rows, its name or neither, and its digest; None where nobody knows."""
-
-FAILURES = STATUSES[STATUSES.index("duplicate") + 1 :]
-"""What became of a candidate that failed."""
 
 _SETTINGS = ("device", "runtime", "dtype", "threads", "batch")
 """What can tell two rows of a bench apart."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench.objectives import MEASURED, find_objective, split_objective
 from nasbench.pareto import UNUSABLE_VERDICTS
-from nasbench.records import CONFIRM, STATUSES
+from nasbench.records import CONFIRM, FAILURES, STATUSES
 from nasbench.report.document import Command, Member
 from nasbench.report.together import RACE, is_search
 from nasbench.store.database import DATABASE
@@ -91,7 +91,7 @@ def _search(
         ),
         *((what, figures) for what, figures in _extreme_figures(run)),
         ("Hypervolume", "-" if hypervolume is None else f"{hypervolume:.4f} of 1{', in one box' if shared else ''}"),
-        ("Failed", f"{sum(count for status, count in ended.items() if status not in _ENDED):,}"),
+        ("Failed", f"{sum(count for status, count in ended.items() if status in FAILURES):,}"),
         *_when(rows, manifest),
     ]
     return facts, sentence
@@ -193,7 +193,7 @@ def _count_statuses(rows: pd.DataFrame) -> dict[str, int]:
 def _in_words(ended: Mapping[str, int]) -> str:
     """Say what became of candidates, failures together."""
     told = [f"{count:,} {_ENDED[status]}" for status, count in ended.items() if status in _ENDED]
-    failed = sum(count for status, count in ended.items() if status not in _ENDED)
+    failed = sum(count for status, count in ended.items() if status in FAILURES)
     told += [f"{failed:,} failed"] if failed else []
     return f": {', '.join(told)}" if told else ""
 
