@@ -172,8 +172,8 @@ class MeasurementCache:
         aside = self.path.with_name(f"{self.path.name}.damaged-{moment}-{os.getpid()}")
         try:
             self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):  # they belong to the damaged file and would be read into a new one
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            # It belongs to the damaged file and would be played back into a new one.
+            self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
         except FileNotFoundError:
             return True  # another process was quicker
         except OSError as refused:
@@ -192,7 +192,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         (found,) = connection.execute("PRAGMA application_id").fetchone()
         if found not in (0, _APPLICATION_ID):
             raise sqlite3.DatabaseError(f"it is another program's, with the application id {found:#x}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Not in WAL mode, where of two processes that begin a file together SQLite refuses one at once, without a wait.
         connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut loses can be measured again
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,25 @@ def test_processes_that_write_at_once_lose_nothing(path):
         for first in (100, 200, 300):
             for classes in range(first, first + 20):
                 assert cache.find(SimulatedDevice(), network(classes), TimingPlan()) is not None
+
+
+def test_several_that_begin_a_file_together_wait_for_one_another(tmp_path):
+    said, files, writers = [], 200, 4
+    together = threading.Barrier(writers)
+
+    def begin():
+        for number in range(files):
+            together.wait()
+            MeasurementCache(tmp_path / f"{number}.db", said.append).close()
+
+    threads = [threading.Thread(target=begin) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert said == []
+    assert len(list(tmp_path.iterdir())) == files
 
 
 def test_the_folder_is_that_of_the_environment(monkeypatch, tmp_path):
