@@ -1,7 +1,5 @@
 """Reading YAML strictly."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,13 +51,11 @@ def test_what_definitions_may_not_use_is_refused_with_its_line(text, message):
         parse_definition(text, "x.yaml")
 
 
-def test_an_alias_bomb_is_refused_at_once():
+def test_an_alias_bomb_is_refused_before_it_is_opened():
     text = "a: &a [x, x]\n" + "\n".join(f"b{i}: &b{i} [*a, *a]" for i in range(50))
-    began = time.monotonic()
 
     with pytest.raises(DefinitionError, match="anchors and aliases"):
         parse_definition(text, "x.yaml")
-    assert time.monotonic() - began < 1
 
 
 def test_a_large_file_is_refused_before_it_is_read(tmp_path):

@@ -156,12 +156,10 @@ def test_an_error_while_the_driver_answers_ends_the_child(run):
     ],
 )
 def test_a_fault_becomes_one_error_and_the_next_call_works(run, task, error, text):
-    began = time.monotonic()
     with pytest.raises(error, match=text) as caught:
         run(task, limits_s=SHORT)
 
     assert type(caught.value) is error
-    assert time.monotonic() - began < 8
     worker = run.workers[0]
     worker.close()
     worker.task = "fault_tasks:echo"
@@ -196,7 +194,7 @@ def test_a_child_that_died_while_idle_is_replaced_in_silence(run):
     first = run("echo")
     os.kill(first["pid"], signal.SIGKILL)
 
-    assert gone_within([first["pid"]], 5)
+    assert gone_within([first["pid"]], 20)
     assert run.workers[0].call({}, limits_s=LIMITS)["pid"] != first["pid"]
 
 
@@ -221,7 +219,7 @@ def test_grandchildren_are_gone_even_if_they_left_session_and_parent(run, crash)
         run("leave_grandchildren", {"crash": crash}, limits_s=SHORT, on_report=note)
 
     assert len(pids) == 3
-    assert gone_within(pids, 3)
+    assert gone_within(pids, 20)
 
 
 def test_a_crash_is_seen_although_a_forked_grandchild_holds_the_pipe(run):
@@ -234,7 +232,7 @@ def test_a_crash_is_seen_although_a_forked_grandchild_holds_the_pipe(run):
     with pytest.raises(Crashed, match="SIGABRT"):
         run("fork", {"crash": True}, on_report=note)
 
-    assert gone_within(pids, 3)
+    assert gone_within(pids, 20)
 
 
 def test_endless_output_is_cut(run):

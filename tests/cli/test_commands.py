@@ -225,7 +225,7 @@ def test_an_interrupted_search_keeps_its_trials_and_says_how_to_go_on(nasbench):
             break
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=60) == 130
 
     assert "nasbench search --resume results/a" in rest
     assert len(pd.read_parquet(nasbench.folder / "results/a/evaluations.parquet")) >= 5

@@ -87,6 +87,7 @@ def test_the_list_says_where_each_device_is_and_whether_it_answers(nasbench, boa
     assert rows[1]["where"] == "here" and rows[1]["state"] == "this machine"
 
 
+@pytest.mark.slow
 def test_a_probe_measures_the_canary_and_remembers_it(nasbench, monkeypatch):
     monkeypatch.setenv("NASBENCH_CACHE", str(nasbench.folder))
     first, second = (

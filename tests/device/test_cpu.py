@@ -35,6 +35,7 @@ class TestCpuDevice(DeviceContract):
         return CpuDevice(load_device("cpu"))
 
 
+@pytest.mark.slow
 class TestCpuDeviceOnExportedGraphs(DeviceContract):
     def make_device(self):
         return CpuDevice(load_device("cpu-onnx"))

@@ -49,6 +49,7 @@ def torch_with_cuda(monkeypatch):
     monkeypatch.delenv(cuda.KEEP_CLOCKS, raising=False)
 
 
+@pytest.mark.slow
 class TestCudaDeviceOnAProcessor(DeviceContract):
     plan = replace(DeviceContract.plan, energy=True)
 

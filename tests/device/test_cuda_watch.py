@@ -26,7 +26,7 @@ def watch_of(readings=(), child=None, **answers):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
 

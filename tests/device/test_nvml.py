@@ -212,9 +212,9 @@ def nvmlDeviceResetGpuLockedClocks(handle):
             "lock = ClockLock(open_gpu(0)); os.kill(os.getpid(), signal.SIGKILL)"
         )
         paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-        subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, check=False, timeout=30)
+        subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, check=False, timeout=60)
 
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not told.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert told.read_text() == "GPU-1"

@@ -126,6 +126,7 @@ def test_a_device_is_opened_once_for_all_its_rows(monkeypatch):
 # What becomes of them
 
 
+@pytest.mark.slow
 def test_a_row_of_training_is_measured_and_compared_with_nothing(tmp_path):
     plan = replace(SCREEN, min_warmup_s=0.02, max_warmup_s=0.3, min_sampling_s=0.02, max_sampling_s=0.3)
     (setting,), _ = vary_devices([CPU], (), "training", None)

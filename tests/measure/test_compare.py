@@ -30,9 +30,8 @@ def verdicts(trials, ratio=1.0, **effects):
     return Counter(run(make_device(ratio, seed=seed, **effects), seed=seed)[0].verdict for seed in range(trials))
 
 
-@pytest.mark.parametrize(
-    "instance", [pytest.param(0.002, marks=pytest.mark.slow), 0.007, pytest.param(0.05, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("instance", [0.002, 0.007, 0.05])
 def test_a_network_against_itself_is_said_to_differ_in_five_per_cent_at_most(instance):
     found = verdicts(400, instance=instance, noise=0.02, spikes=0.03, drift=0.05)
 
