@@ -208,7 +208,8 @@ def _describe_weights(chosen: Chosen, train: bool, seed: int) -> str:
         return "trained weights"
     if is_foreign(chosen.architecture) and not is_timm(chosen.architecture):
         return "weights as the function gives them"
-    return f"random weights of seed {seed}" + ("" if chosen.candidate is None else " (--train trains it)")
+    can_train = chosen.candidate is not None and chosen.candidate.was_trained and not is_foreign(chosen.architecture)
+    return f"random weights of seed {seed}" + (" (--train trains it)" if can_train else "")
 
 
 def _write_space(chosen: Chosen, path: Path, steps: int) -> str:

@@ -21,6 +21,7 @@ from nasbench.space.architecture import Architecture
 from nasbench.space.kinds import make_block
 from nasbench.space.load import find_architecture
 from nasbench.store.log import RunLog
+from nasbench.store.parquet import read_run
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "mnist_tiny-cpu-confirmed"
 
@@ -64,6 +65,16 @@ def test_a_trial_of_a_run_without_a_log_is_written(here):
     assert "wrote mnist_tiny-cpu-confirmed-trial11.pt: trial 11, architecture a049cb46" in done.stdout
     assert load_torch(here.folder / "mnist_tiny-cpu-confirmed-trial11.pt")[0].digest.startswith("a049cb46")
     assert "stored: trials 0, 15, 13" in here("export", f"{REFERENCE}#5", check=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("run", "can_train"), [("mnist_tiny-cpu-confirmed", True), ("nasbench201-tables-random", False)]
+)
+def test_training_is_offered_where_the_search_has_trained(here, run, can_train):
+    trial = read_run(REFERENCE.parent / run).pareto["trial"].iloc[0]
+    done = here("export", f"{REFERENCE.parent / run}#{trial}", "--format", "pytorch", check=0)
+
+    assert done.stdout.rstrip().endswith("random weights of seed 0" + (" (--train trains it)" if can_train else ""))
 
 
 @pytest.mark.slow
