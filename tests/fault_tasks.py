@@ -38,6 +38,11 @@ def count_up(request, link):
     return {"stopped_at": None}
 
 
+def leave_a_trace():
+    """Tell the test that somebody waited for the end of a task that should have been ended."""
+    Path(f"{os.getpid()}.outlasted").touch()
+
+
 def segfault(request, link):
     link.phase("work")
     ctypes.string_at(0)
@@ -66,6 +71,7 @@ def loop(request, link):
 def hold_the_gil(request, link):
     link.phase("work")
     ctypes.PyDLL(None).sleep(60)
+    leave_a_trace()
 
 
 def ignore_signals(request, link):
@@ -75,6 +81,7 @@ def ignore_signals(request, link):
     end = time.monotonic() + 60
     while time.monotonic() < end:
         time.sleep(0.05)
+    leave_a_trace()
 
 
 def leave_grandchildren(request, link):
@@ -137,11 +144,13 @@ def stop_the_interpreter(request, link):
 def write_garbage(request, link):
     os.write(link._answers, b"\x00\x00\x00\x05hello")
     time.sleep(60)
+    leave_a_trace()
 
 
 def write_a_huge_header(request, link):
     os.write(link._answers, b"\xff\xff\xff\xff")
     time.sleep(60)
+    leave_a_trace()
 
 
 def answer_a_list(request, link):

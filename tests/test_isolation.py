@@ -1,5 +1,6 @@
 """What a candidate does in its process stays there."""
 
+import contextlib
 import gc
 import math
 import os
@@ -27,12 +28,22 @@ LIMITS = {"work": 20.0}
 SHORT = {"work": 0.3}
 
 
+def open_files():
+    """Give what this process has open, as numbers and where they lead."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.add((link.name, str(link.readlink())))
+    return found
+
+
 @pytest.fixture
-def run(monkeypatch):
-    """Run a task of `fault_tasks` by name; afterwards no process and no open file may be left."""
+def run(monkeypatch, tmp_path):
+    """Run a task of `fault_tasks` by name; afterwards no process, no open file and no trace of waiting may be left."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.chdir(tmp_path)
     gc.collect()
-    files_before = len(list(Path("/proc/self/fd").iterdir()))
+    files_before = open_files()
     workers = []
 
     def start(name, request=None, limits_s=LIMITS, on_report=None, **options):
@@ -45,8 +56,12 @@ def run(monkeypatch):
     for worker in workers:
         worker.close()
     assert not psutil.Process().children(recursive=True)
+    assert not list(tmp_path.glob("*.outlasted"))
     gc.collect()
-    assert len(list(Path("/proc/self/fd").iterdir())) == files_before
+    end = time.monotonic() + 20
+    while (left := open_files() - files_before) and time.monotonic() < end:
+        time.sleep(0.02)  # what another test's thread has open for a moment is not left
+    assert not left
 
 
 def is_gone(pid):

@@ -95,7 +95,6 @@ def export(
     holds the weights alone; pytorch is a .pt with weights and rows, which nasbench reads back.
     """
     from nasbench.model.export import check_onnx, check_output, check_safetensors
-    from nasbench.model.foreign import is_foreign
 
     to = _find_format(to, out, "onnx" if around is None else "yaml")
     if around is not None and to != "yaml":
@@ -114,10 +113,8 @@ def export(
         check_output(path.with_suffix(SUFFIXES["safetensors"]))
     if to == "onnx":
         check_onnx()
-    if train and chosen.candidate is None:
-        raise DefinitionError(f"--train repeats a run's training, and {chosen.name} is of no run; name it RUN#TRIAL")
-    if train and is_foreign(chosen.architecture):
-        raise DefinitionError(f"--train repeats a run's training, and {chosen.name} is not made of rows to train")
+    if train and (why := _why_not_trained(chosen)):
+        raise DefinitionError(f"--train repeats a run's training, and {why}")
     if around is not None:
         typer.echo(_write_space(chosen, path, around))
         return
@@ -208,8 +205,21 @@ def _describe_weights(chosen: Chosen, train: bool, seed: int) -> str:
         return "trained weights"
     if is_foreign(chosen.architecture) and not is_timm(chosen.architecture):
         return "weights as the function gives them"
-    can_train = chosen.candidate is not None and chosen.candidate.was_trained and not is_foreign(chosen.architecture)
-    return f"random weights of seed {seed}" + (" (--train trains it)" if can_train else "")
+    return f"random weights of seed {seed}" + ("" if _why_not_trained(chosen) else " (--train trains it)")
+
+
+def _why_not_trained(chosen: Chosen) -> str | None:
+    """Say why a network's training cannot be repeated; None where it can."""
+    from nasbench.model.foreign import is_foreign
+    from nasbench.store.parquet import run_trains
+
+    if chosen.candidate is None:
+        return f"{chosen.name} is of no run; name it RUN#TRIAL"
+    if is_foreign(chosen.architecture):
+        return f"{chosen.name} is not made of rows to train"
+    if not run_trains(chosen.candidate.manifest):
+        return "this run's accuracy was not trained"
+    return None
 
 
 def _write_space(chosen: Chosen, path: Path, steps: int) -> str:

@@ -15,7 +15,7 @@ from nasbench.records import CONFIRM, FAILURES, STATUSES
 from nasbench.report.document import Command, Member
 from nasbench.report.together import RACE, is_search
 from nasbench.store.database import DATABASE
-from nasbench.store.parquet import Run, run_devices
+from nasbench.store.parquet import Run, run_devices, run_trains
 from nasbench.store.published import KEY
 from nasbench.units import format_clock, format_seconds, format_size
 
@@ -308,8 +308,7 @@ def row_commands(run: Run) -> list[Command]:
     every, made = (rows["trial"][mask].tolist() for mask in (reached, reached & ~timm))
     if has_log:
         export = f"nasbench export {_doubled(shlex.quote(folder))} --trial {{trial}}"
-        trained = is_search(run) and (run.manifest.get("accuracy") or {}).get("method") == "train"
-        if trained:
+        if is_search(run) and run_trains(run.manifest):
             commands.append(Command("Train it as the search did and export it as ONNX", f"{export} --train", every))
         else:
             commands.append(Command("Export it as ONNX, with initial weights", export, every))

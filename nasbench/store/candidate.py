@@ -36,11 +36,6 @@ class Candidate:
         """The run and the trial, as `RUN#TRIAL`."""
         return f"{self.run.resolve().name}#{self.trial}"
 
-    @property
-    def was_trained(self) -> bool:
-        """Whether its run took accuracies by training, as it says of itself."""
-        return (self.manifest.get("accuracy") or {}).get("method") == "train"
-
 
 def read_candidate(run: Path, trial: int) -> Candidate:
     """Read a trial from the log of a run, or from its parquet files, which keep the networks of the front alone.

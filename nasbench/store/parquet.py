@@ -141,6 +141,11 @@ def run_limits(manifest: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(limit) for name, limit in (manifest.get("limits") or {}).items()}
 
 
+def run_trains(manifest: Mapping[str, Any]) -> bool:
+    """Say whether a run takes accuracies by training, as it says of itself."""
+    return (manifest.get("accuracy") or {}).get("method") == "train"
+
+
 def run_digests(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Give the digests of a search's devices by their names."""
     if "devices" not in manifest:  # an earlier run, which had one at most

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -146,11 +147,24 @@ def test_a_reader_sees_what_is_stored_while_a_writer_is_at_work(tmp_path):
 
 
 def test_a_reader_that_is_still_at_work_does_not_hold_up_the_end(tmp_path):
+    reading, ended, seen = threading.Event(), threading.Event(), []
+
+    def read():
+        with RunLog.read(tmp_path / "run") as reader:
+            reader._connection.execute("BEGIN")
+            seen.append(len(list(reader.evaluations())))
+            reading.set()
+            seen.append(ended.wait(60))
+
     with RunLog.create(tmp_path / "run", MANIFEST) as writer:
         writer.append(make_evaluation(0))
-        reader = RunLog.read(tmp_path / "run")
-    assert len(list(reader.evaluations())) == 1
-    reader.close()
+        writer._connection.execute("PRAGMA busy_timeout = 3600000")  # what waits for the reader waits for long
+        thread = threading.Thread(target=read)
+        thread.start()
+        assert reading.wait(60)
+    ended.set()
+    thread.join()
+    assert seen == [1, True]
     with RunLog.open(tmp_path / "run") as log:
         log.append(make_evaluation(1))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.db"]
